@@ -1,0 +1,1 @@
+"""What is heard in a recording: stems, beats, tempo, key, loudness, structure, features."""

@@ -1,0 +1,1 @@
+"""Putting one piece of music under another: placement on a session's grid."""
