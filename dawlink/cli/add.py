@@ -1,0 +1,120 @@
+"""``dawlink add``: music into the library."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawlink.cli.context import invocation
+from dawlink.cli.options import Json
+from dawlink.cli.output import emit_json_line, emit_text, progress
+from dawlink.documents import Document
+from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
+from engine.errors import DawlinkError, SomeItemsFailed
+from engine.library.library import Library
+from engine.theory import parse_role
+
+app = typer.Typer(help="Analyse audio into the library.")
+_LOGGER = logging.getLogger(__name__)
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    stems: Annotated[
+        bool, typer.Option("--stems", help="Each folder is one multitrack song.")
+    ] = False,
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="Each file is one stem of this role.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Separation model for full mixes.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", help="Songs analysed at once; default one per core.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Analyse audio into the library.
+
+    A file is a song, which is separated into stems, unless --role says it is one stem. A folder
+    with files named by role is one multitrack song. What is in already is skipped by its content;
+    a bad file never stops the rest; after an interruption the same command goes on.
+    """
+    settings = invocation(ctx).settings(separator=separator, jobs=jobs)
+    wanted = AddOptions(
+        separator=settings.separator,
+        stems=stems,
+        role=parse_role(role) if role else None,
+        jobs=settings.workers,
+    )
+    plans, failures = plan_all(paths, wanted)
+    outcomes = list(failures)
+    for outcome in failures:
+        _tell(outcome, json=json)
+    with progress("adding", total=len(plans)) as bar:
+        for outcome in add_sources(plans, settings.library, wanted):
+            outcomes.append(outcome)
+            bar.advance()
+            bar.describe(outcome.title)
+            _tell(outcome, json=json)
+    _finish(outcomes, settings.library, json=json)
+
+
+def _tell(outcome: AddOutcome, *, json: bool) -> None:
+    for note in outcome.notes:
+        _LOGGER.warning("%s: %s", outcome.title, note)
+    if json:
+        emit_json_line(_document(outcome))
+        return
+    if outcome.error is not None:
+        _LOGGER.error("%s", _sentence(outcome.error))
+    else:
+        emit_text(f"{outcome.status:8} {outcome.song_id}  {outcome.title}")
+
+
+def _finish(outcomes: list[AddOutcome], library: Path, *, json: bool) -> None:
+    """The summary, then the exit code: the error itself when there was nothing but that."""
+    counts = {
+        status: sum(outcome.status == status for outcome in outcomes)
+        for status in ("added", "present", "failed")
+    }
+    if json:
+        with Library.open(library) as opened:
+            size = len(opened.songs())
+        emit_json_line({"summary": {**counts, "library": str(library), "songs": size}})
+    else:
+        emit_text(
+            f"{counts['added']} added, {counts['present']} in already, {counts['failed']} failed."
+        )
+    if not counts["failed"]:
+        return
+    first = next(outcome.error for outcome in outcomes if outcome.error is not None)
+    if len(outcomes) == 1:
+        raise first
+    raise SomeItemsFailed(
+        f"{counts['failed']} of {len(outcomes)} could not be added.",
+        hint="The others are in; mend those named above and run the same command again.",
+    )
+
+
+def _document(outcome: AddOutcome) -> Document:
+    error = outcome.error
+    return {
+        "path": str(outcome.path),
+        "title": outcome.title,
+        "status": outcome.status,
+        "song_id": outcome.song_id or None,
+        "notes": list(outcome.notes),
+        "error": None
+        if error is None
+        else {"code": error.code, "message": error.message, "hint": error.hint},
+    }
+
+
+def _sentence(error: DawlinkError) -> str:
+    return f"{error.message} {error.hint}".strip()

@@ -1,0 +1,242 @@
+"""``dawlink doctor``: what is installed, what is missing, and the one command that mends it.
+
+A package is tried, not only looked up: one whose own dependencies are missing counts as missing.
+Nothing is downloaded. Exit 0 when dawlink can do its work, 4 when something necessary is missing;
+what has a fallback is reported and does not count.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from dawlink.cli.context import invocation
+from dawlink.cli.output import emit_json, emit_text, print_table, progress
+from dawlink.settings import Settings
+from engine.analysis import madmom_compat
+from engine.errors import DawlinkError
+
+app = typer.Typer()
+
+Status = Literal["ok", "note", "missing"]
+
+#: Less free space than this [bytes] and a library will not grow far: 100 songs of stems as FLAC.
+SCARCE_BYTES: Final = 10 * 1024**3
+EXIT_MISSING: Final = 4
+OLDEST_PYTHON: Final = (3, 11)
+_SETUP: Final = "python3 bootstrap.py setup"
+#: Distribution to the module that proves it works; every one is necessary.
+NECESSARY: Final = {
+    "numpy": "numpy",
+    "scipy": "scipy.signal",
+    "torch": "torch",
+    "soundfile": "soundfile",
+    "av": "av",
+    "soxr": "soxr",
+    "librosa": "librosa",
+    "pyloudnorm": "pyloudnorm",
+    "sqlalchemy": "sqlalchemy",
+    "alembic": "alembic",
+    "python-osc": "pythonosc.osc_message",
+    "mido": "mido",
+    "pylibrb": "pylibrb",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Args:
+        name: what.
+        status: ``"ok"``, ``"note"`` (works without it) or ``"missing"`` (does not).
+        detail: version, folder or reason.
+        mend: the one command that mends it, or nothing.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what is installed, what is missing, and the one command that mends it."""
+    settings = invocation(ctx).settings()
+    with progress("looking around") as bar:
+        checks = []
+        for check in examine(settings):
+            bar.describe(check.name)
+            checks.append(check)
+    works = all(check.status != "missing" for check in checks)
+    if json:
+        emit_json({"works": works, "checks": checks})
+    else:
+        _print(checks, works=works)
+    if not works:
+        raise typer.Exit(EXIT_MISSING)
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Look at everything that dawlink needs, one thing at a time."""
+    yield _python()
+    for distribution, module in NECESSARY.items():
+        yield _package(distribution, module)
+    for look in (_torch_devices, _beats_and_key, _separation, _rubberband_program):
+        yield _guarded(look)
+    yield _weights(settings.separator)
+    yield _library(settings.library)
+    yield _space(settings.library)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        return Check("python", "missing", f"{version}, 3.11 or newer is needed", "install Python")
+    return Check("python", "ok", f"{version} on {platform.system()} {platform.machine()}")
+
+
+def _package(distribution: str, module: str) -> Check:
+    failure = _import_failure(module)
+    if failure:
+        return Check(distribution, "missing", failure, _SETUP)
+    return Check(distribution, "ok", importlib.metadata.version(distribution))
+
+
+def _torch_devices() -> Check:
+    import torch
+
+    devices = ["cpu"]
+    devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return Check("torch device", "ok", ", ".join(devices))
+
+
+def _beats_and_key() -> Check:
+    name = "beats and key"
+    try:
+        for module in ("features.downbeats", "features.key"):
+            madmom_compat.load(module)
+    except DawlinkError as error:
+        fallback = "librosa" if _import_failure("madmom_infer") else "madmom-infer"
+        return Check(name, "note", f"fallback {fallback}: {error.message}", _SETUP)
+    return Check(name, "ok", f"madmom {importlib.metadata.version('madmom')}")
+
+
+def _separation() -> Check:
+    failure = _import_failure("demucs.pretrained") or _import_failure("demucs.hf")
+    if failure:
+        return Check("demucs", "note", f"full mixes need the fallback: {failure}", _SETUP)
+    return Check("demucs", "ok", importlib.metadata.version("demucs"))
+
+
+def _weights(model: str) -> Check:
+    """Whether a separation model's weights are on this machine."""
+    name = f"weights of {model}"
+    if cached_weights(model):
+        return Check(name, "ok", "cached")
+    fetch = f"{sys.executable} -c \"from demucs.pretrained import get_model; get_model('{model}')\""
+    return Check(name, "note", "not here yet: the first full mix downloads them", fetch)
+
+
+def cached_weights(model: str) -> bool:
+    """Whether the files of demucs's ``model`` lie in one of its two caches; downloads nothing."""
+    try:
+        import huggingface_hub
+        import torch
+        import yaml
+        from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
+        from demucs.pretrained import REMOTE_ROOT
+    except ImportError:
+        return False
+    recipe = Path(REMOTE_ROOT) / f"{model}.yaml"
+    if not recipe.is_file():
+        return False
+    signatures = yaml.safe_load(recipe.read_text(encoding="utf-8"))["models"]
+    repository = f"{DEFAULT_NAMESPACE}/{hf_repo_name(model)}"
+    wanted = [f"{model}.yaml", *(f"{signature}.safetensors" for signature in signatures)]
+    found = (huggingface_hub.try_to_load_from_cache(repository, name) for name in wanted)
+    if all(isinstance(path, str) for path in found):
+        return True
+    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+    return all(any(checkpoints.glob(f"{signature}-*.th")) for signature in signatures)
+
+
+def _rubberband_program() -> Check:
+    name = "rubberband program"
+    found = shutil.which("rubberband")
+    if found:
+        return Check(name, "ok", found)
+    install = {"darwin": "brew install rubberband", "linux": "apt-get install rubberband-cli"}
+    return Check(
+        name,
+        "note",
+        "not there; only the stretcher 'pyrubberband' needs it",
+        install.get(sys.platform, ""),
+    )
+
+
+def _library(folder: Path) -> Check:
+    nearest = _nearest_existing(folder)
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return Check("library", "ok", str(folder) + ("" if folder.exists() else " (not made yet)"))
+    return Check("library", "missing", f"{folder} cannot be written", "dawlink --library DIR …")
+
+
+def _space(folder: Path) -> Check:
+    free = shutil.disk_usage(_nearest_existing(folder)).free
+    text = f"{free / 1024**3:.0f} GB free at {folder}"
+    if free < SCARCE_BYTES:
+        return Check("disk", "note", f"{text}: a song takes about 100 MB", "")
+    return Check("disk", "ok", text)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    """``folder``, or the first of its parents that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _guarded(look: Callable[[], Check]) -> Check:
+    """A check whose package is missing is itself a note: the package has its own line."""
+    try:
+        return look()
+    except ImportError as error:
+        return Check(look.__name__.strip("_").replace("_", " "), "note", str(error), _SETUP)
+
+
+def _import_failure(module: str) -> str:
+    """Why a module does not import; empty when it does."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(module)
+    except Exception as error:  # a broken binary package raises whatever it likes
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _print(checks: list[Check], *, works: bool) -> None:
+    rows = [(check.status, check.name, check.detail) for check in checks]
+    print_table(["", "what", "found"], rows)
+    mends = {check.mend: check.name for check in checks if check.mend}
+    if mends:
+        emit_text("")
+    for mend, name in mends.items():
+        emit_text(f"{name}: {mend}")
+    emit_text("\ndawlink works here." if works else "\ndawlink cannot work here yet.")

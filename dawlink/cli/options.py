@@ -1,0 +1,149 @@
+"""Options that several commands share, and what they mean to the engine."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawlink.settings import Settings
+from engine.clips import ClipRequest
+from engine.errors import UsageError
+from engine.suggestions import SuggestOptions, parse_roles
+from engine.theory import Key
+
+__all__ = [
+    "Bars",
+    "Clip",
+    "ClipDownbeat",
+    "ClipKey",
+    "ClipTempo",
+    "End",
+    "ExcludeSong",
+    "IncludeOwn",
+    "Json",
+    "Limit",
+    "MaxSemitones",
+    "Model",
+    "Roles",
+    "SessionKey",
+    "Start",
+    "Tempo",
+    "TempoRange",
+    "Transpose",
+    "clip_request",
+    "suggest_options",
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Clip = Annotated[Path, typer.Argument(metavar="CLIP", help="Audio file with the vocal.")]
+Start = Annotated[float, typer.Option(metavar="SECONDS", help="Where the clip begins in the file.")]
+End = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Where it ends; default the file's end.")
+]
+Tempo = Annotated[
+    float | None, typer.Option(metavar="BPM", help="The session's tempo; default the clip's.")
+]
+SessionKey = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="The session's key; default the clip's.")
+]
+Transpose = Annotated[
+    int, typer.Option(metavar="SEMITONES", help="What the DAW already applies to the clip.")
+]
+Bars = Annotated[int | None, typer.Option(metavar="N", help="Length in bars; default as the clip.")]
+Roles = Annotated[
+    str, typer.Option(metavar="ROLES", help="One stem of each role in every suggestion.")
+]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="How many suggestions to list.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Ranking model; default the best there is.")
+]
+ExcludeSong = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Leave this song out; may be repeated.")
+]
+MaxSemitones = Annotated[
+    int | None, typer.Option(metavar="N", help="Widest transposition of a stem.")
+]
+TempoRange = Annotated[
+    str | None,
+    typer.Option(metavar="LOW,HIGH", help="Allowed output/source duration, such as 0.8,1.25."),
+]
+IncludeOwn = Annotated[
+    bool, typer.Option("--include-own", help="Let the clip's own song take part.")
+]
+ClipTempo = Annotated[
+    float | None, typer.Option(metavar="BPM", help="The clip's own tempo, when you know it.")
+]
+ClipDownbeat = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="A second of the file on which a bar begins."),
+]
+ClipKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="The clip's own key, when you know it.")
+]
+
+
+def clip_request(
+    clip: Path,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    bars: int | None = None,
+    clip_tempo: float | None = None,
+    clip_downbeat: float | None = None,
+    clip_key: str | None = None,
+    settings: Settings,
+) -> ClipRequest:
+    """The clip that the options mean.
+
+    Raises:
+        UsageError: a value that cannot be meant.
+    """
+    return ClipRequest(
+        path=clip,
+        start_s=start,
+        end_s=end,
+        tempo_bpm=clip_tempo,
+        downbeat_s=clip_downbeat,
+        key=Key.parse(clip_key) if clip_key else None,
+        bars=bars if bars is not None else settings.bars or None,
+    )
+
+
+def suggest_options(
+    *,
+    tempo: float | None,
+    key: str | None,
+    transpose: int,
+    roles: str,
+    exclude_song: list[str] | None,
+    include_own: bool,
+    only_stems: frozenset[str] = frozenset(),
+    limit: int | None = None,
+    settings: Settings,
+) -> SuggestOptions:
+    """What the options ask for.
+
+    Raises:
+        UsageError: a value that cannot be meant.
+    """
+    if tempo is not None and not (math.isfinite(tempo) and 20 <= tempo <= 400):
+        raise UsageError(
+            f"A tempo of {tempo:g} BPM is outside 20..400 BPM.",
+            hint="Give the session's tempo in beats per minute, like --tempo 120.",
+            code="bad_tempo",
+        )
+    return SuggestOptions(
+        tempo_bpm=tempo,
+        key=Key.parse(key) if key else None,
+        transpose=transpose,
+        roles=parse_roles(roles),
+        limit=limit or settings.limit,
+        max_semitones=settings.max_semitones,
+        tempo_range=settings.tempo_range,
+        exclude_songs=frozenset(exclude_song or ()),
+        include_own=include_own,
+        only_stems=only_stems,
+    )

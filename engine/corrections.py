@@ -1,0 +1,140 @@
+"""What a person says about a song's tempo, bars and key, applied on top of the analysis.
+
+Corrections are applied in the order in which they were made, to a fresh beat map or to the one in
+the library alike, so the result does not depend on when the song was analysed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from engine.analysis.records import KeyEstimate, SongAnalysis
+from engine.analysis.song import analyse_song
+from engine.analysis.tempo import hints_from_name
+from engine.audio.waveform import Waveform
+from engine.grid import BeatGrid
+from engine.library.library import Library
+from engine.library.rows import Correction, SongRow
+from engine.theory import Key, Role
+
+__all__ = ["analyse_with_corrections", "apply_correction", "correct_song"]
+
+#: A stated tempo this close to a simple multiple of the measured one means that multiple.
+_SAME_TEMPO: Final = 0.005
+
+
+def analyse_with_corrections(
+    stems: Mapping[Role, Waveform],
+    corrections: Sequence[Correction],
+    *,
+    loop: bool,
+    name: str,
+) -> SongAnalysis:
+    """Analyse a song; what a person said about it before wins.
+
+    Args:
+        stems: the audio by stored role.
+        corrections: in the order in which they were made.
+        loop: the audio is one loop.
+        name: the file's name, which may tell the tempo.
+    """
+    analysis = analyse_song(stems, loop=loop, tempo_hint_bpm=hints_from_name(name).tempo_bpm)
+    if not corrections:
+        return analysis
+    return _corrected(stems, analysis.grid, analysis, corrections)
+
+
+def correct_song(library: Library, song_id: str, corrections: Sequence[Correction]) -> SongRow:
+    """Note corrections and bring the song's beats, features and windows in line with them.
+
+    Raises:
+        UsageError: no such song.
+        LibraryUnusable, UnwritableOutput: see :class:`Library`.
+    """
+    before = library.analysis(song_id)
+    stems = {
+        stem.role: library.waveform(stem)
+        for stem in library.stems(song_id)
+        if stem.role != "harmonic" or _only_harmonic(library, song_id)
+    }
+    after = _corrected(stems, library.grid(song_id), before, corrections)
+    for correction in corrections:
+        library.correct(song_id, correction)
+    return library.replace_analysis(song_id, after)
+
+
+def apply_correction(grid: BeatGrid, correction: Correction) -> BeatGrid:
+    """The beat map after one correction; keys leave it alone."""
+    match correction.field:
+        case "half":
+            return grid.halved()
+        case "double":
+            return grid.doubled()
+        case "downbeat":
+            return grid.with_downbeat_at(float(correction.value or 0.0))
+        case "tempo":
+            return _at_tempo(grid, float(correction.value or grid.tempo_bpm))
+        case _:
+            return grid
+
+
+def _corrected(
+    stems: Mapping[Role, Waveform],
+    grid: BeatGrid,
+    before: SongAnalysis,
+    corrections: Sequence[Correction],
+) -> SongAnalysis:
+    """A new analysis on the corrected map; a person's word has full confidence."""
+    key = before.key
+    for correction in corrections:
+        grid = apply_correction(grid, correction)
+        if correction.field == "key":
+            key = KeyEstimate(Key.parse(str(correction.value)), 1.0, "person", agreement=True)
+    if any(correction.field != "key" for correction in corrections):
+        grid = replace(grid, confidence=1.0)
+    after = analyse_song(stems, grid=grid, key=key.key)
+    tempo = before.tempo
+    if abs(np.log2(grid.tempo_bpm / tempo.bpm)) > 1e-6:
+        tempo = replace(tempo, bpm=grid.tempo_bpm, confidence=1.0, hypotheses=())
+    tracker = before.tracker if grid is before.grid else "person"
+    return replace(after, key=key, tempo=tempo, tracker=tracker, tracked_on=before.tracked_on)
+
+
+def _at_tempo(grid: BeatGrid, bpm: float) -> BeatGrid:
+    """The map read at ``bpm``: counted differently when that explains it, else a steady grid.
+
+    The steady grid keeps the phase that most of the old beats agree on, and the old bar lines.
+    """
+    ratio = bpm / grid.tempo_bpm
+    if abs(ratio - 1) < _SAME_TEMPO and not _steady(grid):
+        return grid
+    if abs(ratio / 2 - 1) < _SAME_TEMPO:
+        return grid.doubled()
+    if abs(ratio * 2 - 1) < _SAME_TEMPO:
+        return grid.halved()
+    period_s = 60.0 / bpm
+    turns = np.exp(2j * np.pi * grid.beats_s / period_s).mean()
+    phase_s = float(np.angle(turns)) / (2 * np.pi) * period_s
+    start_s, end_s = float(grid.beats_s[0]), float(grid.beats_s[-1])
+    downbeat_s = phase_s + round((float(grid.downbeats_s[0]) - phase_s) / period_s) * period_s
+    return BeatGrid.constant(
+        bpm,
+        downbeat_s=downbeat_s,
+        start_s=start_s,
+        end_s=end_s,
+        beats_per_bar=grid.beats_per_bar,
+    )
+
+
+def _steady(grid: BeatGrid) -> bool:
+    spans = np.diff(grid.beats_s)
+    return bool(spans.max() - spans.min() < 1e-3)
+
+
+def _only_harmonic(library: Library, song_id: str) -> bool:
+    roles = {stem.role for stem in library.stems(song_id)}
+    return not roles & {"bass", "other"}

@@ -1,0 +1,100 @@
+"""The library as searchable pools, read once and again only when the library has changed.
+
+``harmonic`` is searched in the stems stored under that role; ``percussion`` is another name for
+``drums``. Stems of another metre than the session's stay in the pool but are never eligible.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.library.library import Library
+from engine.library.pool import load_pool
+from engine.library.rows import SongRow, StemRow
+from engine.models.pool import RolePool
+from engine.ranking import SearchPool
+from engine.theory import Role
+
+__all__ = ["Catalogue", "LibraryPools", "stored_role"]
+
+
+def stored_role(role: Role) -> Role:
+    """The role under which stems that answer ``role`` are stored."""
+    return "drums" if role == "percussion" else role
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Songs and stems by id, at one revision of the library."""
+
+    revision: int
+    songs: Mapping[str, SongRow]
+    stems: Mapping[str, StemRow]
+
+
+class LibraryPools:
+    """Pools by role and metre. Threads may share one."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._revision = -1
+        self._songs: Mapping[str, SongRow] = {}
+        self._stems: dict[str, StemRow] = {}
+        self._pools: dict[tuple[Role, int], SearchPool] = {}
+
+    def get(self, role: Role, beats_per_bar: int) -> SearchPool:
+        """Stems that answer ``role``, laid out in bars of ``beats_per_bar``."""
+        with self._lock:
+            self._refresh()
+            key = (role, beats_per_bar)
+            if key not in self._pools:
+                self._pools[key] = self._load(role, beats_per_bar)
+            return self._pools[key]
+
+    def catalogue(self) -> Catalogue:
+        """Everything that is known of the stems in the pools loaded so far."""
+        with self._lock:
+            self._refresh()
+            return Catalogue(self._revision, self._songs, dict(self._stems))
+
+    def _refresh(self) -> None:
+        revision = self._library.revision()
+        if revision != self._revision:
+            self._songs = {song.id: song for song in self._library.songs()}
+            self._stems.clear()
+            self._pools.clear()
+            self._revision = revision
+
+    def _load(self, role: Role, beats_per_bar: int) -> SearchPool:
+        stored = load_pool(self._library, stored_role(role))
+        self._stems.update({stem.id: stem for stem in stored.stems})
+        songs = [self._songs.get(stem.song_id) for stem in stored.stems]
+        pool = RolePool(
+            role=role,
+            beats_per_bar=beats_per_bar,
+            stem_ids=tuple(stem.id for stem in stored.stems),
+            offsets=stored.offsets,
+            chroma=stored.chroma,
+            onsets=stored.onsets,
+            bands=stored.bands,
+            active=stored.active,
+        )
+        return SearchPool(
+            pool=pool,
+            tempo_bpm=_column([song.tempo.bpm if song else np.nan for song in songs]),
+            usable=np.array(
+                [song is not None and song.beats_per_bar == beats_per_bar for song in songs],
+                dtype=np.bool_,
+            ),
+            song_ids=tuple(stem.song_id for stem in stored.stems),
+        )
+
+
+def _column(values: list[float]) -> NDArray[np.float64]:
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,314 @@
+"""What is asked, and what is answered: accompaniments for a clip, placed and explained.
+
+:func:`suggest` is the whole way from an analysed clip to a ranked list; it renders nothing. The
+records here are what the command line, the daemon and the DAW writers share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engine.analysis.records import KeyEstimate
+from engine.clips import ClipAnalysis
+from engine.errors import UnusableInput, UsageError
+from engine.grid import BeatGrid
+from engine.library.library import Library
+from engine.library.rows import SongRow, StemRow
+from engine.mashup.key_profiles import key_profile
+from engine.mashup.levels import LevelledStem, group_gains, level_db
+from engine.mashup.placement import Placement
+from engine.models.ranker import FitParts, Ranker
+from engine.pools import LibraryPools
+from engine.ranking import Member, RankedGroup, SearchPool, SearchRules, rank
+from engine.theory import Key, Role, parse_role
+
+__all__ = [
+    "SessionState",
+    "SuggestOptions",
+    "SuggestReply",
+    "SuggestedStem",
+    "Suggestion",
+    "parse_roles",
+    "suggest",
+]
+
+DEFAULT_ROLES: Final[tuple[Role, ...]] = ("harmonic", "percussion")
+
+
+@dataclass(frozen=True)
+class SuggestOptions:
+    """What a person asks for.
+
+    Args:
+        tempo_bpm: the session's tempo; the clip's own when None.
+        key: the session's key; the clip's own when None.
+        transpose: semitones that the DAW already applies to the clip.
+        roles: one stem of each in every suggestion.
+        limit: number of suggestions.
+        max_semitones: largest transposition of a stem.
+        tempo_range: lowest and highest output / source duration.
+        exclude_songs: ids of songs to leave out.
+        include_own: let the song take part that the clip itself comes from.
+        only_stems: when not empty, nothing but these stems.
+        seed: for models that draw.
+    """
+
+    tempo_bpm: float | None = None
+    key: Key | None = None
+    transpose: int = 0
+    roles: tuple[Role, ...] = DEFAULT_ROLES
+    limit: int = 10
+    max_semitones: int = 3
+    tempo_range: tuple[float, float] = (0.8, 1.25)
+    exclude_songs: frozenset[str] = frozenset()
+    include_own: bool = False
+    only_stems: frozenset[str] = frozenset()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not -48 <= self.transpose <= 48:
+            raise UsageError(
+                f"A transposition of {self.transpose} semitones is outside -48..48.",
+                hint="Give the semitones that the DAW applies to the clip.",
+                code="bad_semitones",
+            )
+        if not self.roles or len(set(self.roles)) != len(self.roles):
+            raise UsageError(
+                "Every role is asked for once.",
+                hint="Write --roles harmonic,percussion.",
+                code="bad_role",
+            )
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """The session that everything is aligned to."""
+
+    tempo_bpm: float
+    key: Key | None
+    beats_per_bar: int
+
+
+@dataclass(frozen=True, eq=False)
+class SuggestedStem:
+    """One stem of a suggestion, with everything needed to render it.
+
+    ``source_start_s`` and ``source_end_s`` are one pass through the source; it repeats after
+    ``placement.loop_bars`` bars. ``ratio_out_in`` is output / source duration.
+    """
+
+    placement: Placement
+    title: str
+    path: Path
+    tempo_bpm: float
+    key: KeyEstimate
+    tuning_cents: float
+    ratio_out_in: float
+    source_start_s: float
+    source_end_s: float
+    storage_gain_db: float
+    grid: BeatGrid
+
+    @property
+    def offset_beats(self) -> float:
+        """Beats between the clip's first downbeat and the stem's: they start together."""
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """One stem per asked role, why, and how sure.
+
+    ``confidence`` [0, 1] says how far the beat maps that the score rests on can be trusted.
+    """
+
+    rank: int
+    score: float
+    parts: FitParts
+    confidence: float
+    stems: tuple[SuggestedStem, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SuggestReply:
+    """The answer: the clip as understood, the session, and the suggestions, best first."""
+
+    model: str
+    clip: ClipAnalysis
+    options: SuggestOptions
+    session: SessionState
+    suggestions: tuple[Suggestion, ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def parse_roles(text: str) -> tuple[Role, ...]:
+    """``harmonic,percussion`` (commas or spaces) as roles.
+
+    Raises:
+        UsageError: an unknown role, or none.
+    """
+    return tuple(parse_role(part) for part in text.replace(",", " ").split())
+
+
+def suggest(
+    clip: ClipAnalysis,
+    options: SuggestOptions,
+    *,
+    ranker: Ranker,
+    pools: LibraryPools,
+    library: Library,
+) -> SuggestReply:
+    """Rank accompaniments for ``clip``.
+
+    Raises:
+        UnusableInput: the library has no stem of an asked role.
+        UsageError: a tempo or range that cannot be meant.
+    """
+    session = SessionState(
+        tempo_bpm=options.tempo_bpm or clip.tempo_bpm,
+        key=options.key or _sounding_key(clip, options),
+        beats_per_bar=clip.grid.beats_per_bar,
+    )
+    searched = {role: pools.get(role, session.beats_per_bar) for role in options.roles}
+    _require_stems(searched, options)
+    own = frozenset() if options.include_own else {source.song_id for source in clip.sources}
+    rules = SearchRules(
+        tempo_bpm=session.tempo_bpm,
+        tempo_range=options.tempo_range,
+        max_semitones=options.max_semitones,
+        exclude_songs=options.exclude_songs | own,
+        only_stems=options.only_stems,
+        limit=options.limit,
+        seed=options.seed,
+    )
+    profile = key_profile(options.key) if options.key else None
+    features = clip.features(transpose=options.transpose, key_profile=profile)
+    found = rank(features, searched, ranker=ranker, rules=rules)
+    build = _Builder(clip, session, searched, pools.catalogue().songs, library)
+    return SuggestReply(
+        model=ranker.name,
+        clip=clip,
+        options=options,
+        session=session,
+        suggestions=tuple(build.suggestion(i, g) for i, g in enumerate(found.groups, start=1)),
+        notes=clip.notes + _notes(found.considered, clip, options),
+    )
+
+
+def _sounding_key(clip: ClipAnalysis, options: SuggestOptions) -> Key | None:
+    return clip.key.key.transposed(options.transpose) if clip.key.key else None
+
+
+def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions) -> None:
+    for role, pool in searched.items():
+        if not len(pool.pool):
+            raise UnusableInput(
+                f"The library has no {role} stem.",
+                hint="Add music first: dawlink add FOLDER.",
+                code="empty_library",
+            )
+    known = {stem for pool in searched.values() for stem in pool.pool.stem_ids}
+    unknown = sorted(options.only_stems - known)
+    if unknown:
+        raise UsageError(
+            f"There is no {' or '.join(options.roles)} stem {unknown[0]!r}.",
+            hint="dawlink list --json shows the ids of all stems.",
+            code="unknown_id",
+        )
+
+
+def _notes(
+    considered: Mapping[Role, int], clip: ClipAnalysis, options: SuggestOptions
+) -> tuple[str, ...]:
+    notes = [
+        f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
+        for role, count in considered.items()
+        if not count
+    ]
+    sounding = _sounding_key(clip, options)
+    if options.key and sounding and clip.key.confidence >= 0.7 and sounding != options.key:
+        notes.append(
+            f"The clip sounds in {sounding}, the session is in {options.key}; "
+            "--transpose moves the clip."
+        )
+    return tuple(notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Builder:
+    """Turns ranked groups into suggestions."""
+
+    clip: ClipAnalysis
+    session: SessionState
+    searched: Mapping[Role, SearchPool]
+    songs: Mapping[str, SongRow]
+    library: Library
+
+    def suggestion(self, number: int, group: RankedGroup) -> Suggestion:
+        rows = {member.stem_id: self.library.stem(member.stem_id) for member in group.members}
+        gains = self._gains(group, rows)
+        stems = tuple(self._stem(m, rows[m.stem_id], gains[m.stem_id]) for m in group.members)
+        return Suggestion(
+            rank=number,
+            score=round(group.score, 4),
+            parts=group.parts,
+            confidence=round(self._confidence(group), 4),
+            stems=stems,
+        )
+
+    def _stem(self, member: Member, row: StemRow, gain_db: float) -> SuggestedStem:
+        song = self.songs[member.song_id]
+        grid = self.library.grid(member.song_id)
+        placement = Placement(
+            stem_id=member.stem_id,
+            song_id=member.song_id,
+            role=member.role,
+            start_beat=member.start_beat,
+            bars=self.clip.bars,
+            beats_per_bar=self.session.beats_per_bar,
+            loop_bars=member.loop_bars,
+            multiplier=member.multiplier,
+            semitones=member.semitones,
+            gain_db=gain_db,
+        )
+        start_s, end_s = placement.source_span_s(grid)
+        beats = placement.loop_beats * 60.0 / self.session.tempo_bpm
+        return SuggestedStem(
+            placement=placement,
+            title=song.title,
+            path=self.library.audio_path(member.stem_id),
+            tempo_bpm=song.tempo.bpm,
+            key=song.key,
+            tuning_cents=song.tuning_cents,
+            ratio_out_in=beats / (end_s - start_s),
+            source_start_s=start_s,
+            source_end_s=end_s,
+            storage_gain_db=row.audio.gain_db,
+            grid=grid,
+        )
+
+    def _gains(self, group: RankedGroup, rows: Mapping[str, StemRow]) -> Mapping[str, float]:
+        clip_level = level_db(self.clip.rows["bands"], self.clip.active)
+        levels = [
+            LevelledStem(m.stem_id, m.song_id, self._level(m), rows[m.stem_id].true_peak_db)
+            for m in group.members
+        ]
+        return group_gains(clip_level, levels)
+
+    def _level(self, member: Member) -> float:
+        """Level of the source bars that one pass uses."""
+        pool = self.searched[member.role].pool
+        stem = pool.rows(pool.index_of[member.stem_id])
+        first = stem.start + member.start_beat
+        beats = member.loop_bars * pool.beats_per_bar / member.multiplier
+        rows = slice(first, min(first + int(np.ceil(beats)), stem.stop))
+        return level_db(np.asarray(pool.bands[rows]), np.asarray(pool.active[rows]))
+
+    def _confidence(self, group: RankedGroup) -> float:
+        grids = [self.songs[member.song_id].grid_confidence for member in group.members]
+        return float(np.sqrt(self.clip.grid.confidence * min(grids)))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dawlink.cli import doctor
+from dawlink.cli.main import main
+from dawlink.settings import Settings
+from engine.analysis import madmom_compat
+from engine.errors import MissingDependency
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_it_works_here_and_says_so(capsys: Captured, tmp_path: Path) -> None:
+    code = main(["--library", str(tmp_path / "new"), "doctor", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (code, document["works"]) == (0, True)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert checks["torch"]["status"] == "ok"
+    assert "cpu" in checks["torch device"]["detail"]
+    assert checks["library"]["detail"].endswith("(not made yet)")
+    assert not (tmp_path / "new").exists()
+
+
+def test_something_necessary_that_is_missing_exits_with_4(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "NECESSARY", {"not-there": "not_there_at_all"})
+    assert main(["--library", str(tmp_path), "doctor"]) == 4
+    printed = capsys.readouterr().out
+    assert "not-there: python3 bootstrap.py setup" in printed
+    assert "cannot work" in printed
+
+
+def test_a_fallback_is_a_note_and_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(module: str) -> None:
+        raise MissingDependency("The package madmom is not installed.")
+
+    monkeypatch.setattr(madmom_compat, "load", absent)
+    check = doctor._beats_and_key()
+    assert check.status == "note"
+    assert "fallback" in check.detail
+    assert check.mend
+
+
+def test_a_library_where_nothing_can_be_written_is_missing(tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_bytes(b"")
+    assert doctor._library(occupied / "library").status == "missing"
+
+
+def test_weights_are_looked_for_and_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    assert not doctor.cached_weights("htdemucs")
+    assert not doctor.cached_weights("no-such-model")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "955717e8-8726e21a.th").write_bytes(b"weights")
+    assert doctor.cached_weights("htdemucs")
+
+
+def test_scarce_space_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SCARCE_BYTES", 1 << 80)
+    assert doctor._space(Settings(library=tmp_path / "a" / "b").library).status == "note"
