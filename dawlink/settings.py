@@ -153,7 +153,10 @@ class Settings:
         metadata=_setting(_one_of(get_args(DeviceName)), "Where networks run."),
     )
     separator: str = field(
-        default="htdemucs", metadata=_setting(_word(), "Separation model for full mixes.")
+        default="auto",
+        metadata=_setting(
+            _word(), "Separation model for full mixes; auto: htdemucs when it is there."
+        ),
     )
     model: ModelName = field(
         default="auto",

@@ -9,35 +9,25 @@ themselves; each of them is kept to one thread.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from engine.errors import DawlinkError, UnusableInput
 from engine.files import sha256_of
 from engine.ingest import SourcePlan, plan_sources
 from engine.library.library import Library
 from engine.theory import Role
+from engine.workers import Ask, run_jobs
 
 __all__ = ["AddOptions", "AddOutcome", "add_sources", "plan_all"]
 
 _LOGGER = logging.getLogger(__name__)
 
 AddStatus = Literal["added", "present", "failed"]
-#: Threads of each numeric library in a worker: the processes are the parallelism.
-_THREAD_VARIABLES: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @dataclass(frozen=True)
@@ -111,53 +101,13 @@ def add_sources(
     with Library.open(library) as opened:  # fails here, before any work, when it cannot be used
         opened.sweep()
     jobs = [_Job(plan, library, options) for plan in plans]
-    if options.jobs <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _work(job)
-    else:
-        yield from _in_processes(jobs, min(options.jobs, len(jobs)))
+    with contextlib.closing(run_jobs(_work, jobs, workers=options.jobs, answer=_nothing)) as run:
+        for finished in run:
+            yield _crashed(finished.job) if finished.result is None else finished.result
 
 
-def _in_processes(jobs: list[_Job], workers: int) -> Iterator[AddOutcome]:
-    """Each job in one of ``workers`` processes; a process that dies fails only its own job."""
-    waiting = list(reversed(jobs))
-    suspects: list[_Job] = []
-    while waiting or suspects:
-        # Whatever was running when a worker died runs again on its own, to tell who did it.
-        alone = not waiting
-        queue = suspects if alone else waiting
-        pool = _new_pool(1 if alone else workers)
-        running: dict[Future[AddOutcome], _Job] = {}
-        try:
-            while queue or running:
-                while queue and len(running) < (1 if alone else workers):
-                    job = queue.pop()
-                    running[pool.submit(_work, job)] = job
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    del running[future]
-        except BrokenProcessPool:
-            if alone:
-                yield from (_crashed(job) for job in running.values())
-            else:
-                suspects.extend(running.values())
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _new_pool(workers: int) -> ProcessPoolExecutor:
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update({name: "1" for name in _THREAD_VARIABLES if before[name] is None})
-    try:
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-        for _ in range(workers):  # processes start now, and inherit the environment as it is now
-            pool.submit(int)
-        return pool
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
+def _nothing(_job: _Job, _question: None) -> None:
+    """Songs ask nothing."""
 
 
 def _crashed(job: _Job) -> AddOutcome:
@@ -174,7 +124,7 @@ def _path_of(plan: SourcePlan) -> Path:
     return first.parent if plan.kind == "multitrack" else first
 
 
-def _work(job: _Job) -> AddOutcome:
+def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
     """One source from file to row: the boundary where its failure becomes an outcome."""
     from engine.song_import import import_song
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,13 +35,16 @@ __all__ = [
     "RenderedFile",
     "RenderedMix",
     "RenderedSuggestion",
+    "planned_files",
     "render_suggestion",
     "session_of",
+    "sweep_staging",
 ]
 
 #: Rates that a session may have [Hz].
 SAMPLE_RATES: Final = (22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 _STAGING_PREFIX: Final = ".dawlink-part-"
+_PAIR: Final = re.compile(r"\[\s+(-?[\d.e+-]+),\s+(-?[\d.e+-]+)\s+\]")
 _BYTES_PER_SAMPLE: Final = {"16": 2, "24": 3, "32f": 4}
 
 
@@ -126,6 +130,13 @@ Stage = Literal["clip", "stem", "mix"]
 Progress = Callable[[Stage, float], None]
 
 
+def planned_files(
+    reply: SuggestReply, suggestion: Suggestion, session: Session, options: RenderOptions
+) -> tuple[Path, ...]:
+    """Every file that :func:`render_suggestion` would write, the description last."""
+    return _plan(reply, suggestion, session, options).files
+
+
 def session_of(reply: SuggestReply, sample_rate: int) -> Session:
     """The grid that every file of ``reply`` lies on."""
     return Session(
@@ -177,11 +188,17 @@ def render_suggestion(
             _write(folder / file.path.name, waveform, options)
         mix = _write_mix(planned, rendered, folder, options)
         result = RenderedSuggestion(session, planned.description, planned.clip, mix, planned.stems)
-        text = json.dumps(describe(result), ensure_ascii=False, indent=2) + "\n"
+        text = _readable(describe(result))
         (folder / planned.description.name).write_text(text, encoding="utf-8")
         _publish(folder, result, options)
     progress("mix", 1.0)
     return result
+
+
+def _readable(document: dict[str, object]) -> str:
+    """Indented JSON with each warp point on one line."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    return _PAIR.sub(r"[\1, \2]", text) + "\n"
 
 
 def _tracks(reply: SuggestReply, suggestion: Suggestion) -> list[Track]:
@@ -298,7 +315,7 @@ def _staging(out: Path) -> Iterator[Path]:
     """A hidden folder inside ``out`` that is gone afterwards, as are those of dead processes."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _sweep(out)
+        sweep_staging(out)
         folder = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=out))
     except OSError as error:
         raise UnwritableOutput(
@@ -311,11 +328,17 @@ def _staging(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(out: Path) -> None:
-    """Remove what killed renders left behind."""
+def sweep_staging(out: Path, *, idle: bool = False) -> None:
+    """Remove what killed renders left behind in a folder.
+
+    Args:
+        out: the folder.
+        idle: this process is not rendering into it, so what bears its number is left over too.
+    """
     for folder in out.glob(f"{_STAGING_PREFIX}*"):
         pid = folder.name.removeprefix(_STAGING_PREFIX).split("-")[0]
-        if not (pid.isdigit() and _alive(int(pid))):
+        own = idle and pid == str(os.getpid())
+        if own or not (pid.isdigit() and _alive(int(pid))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

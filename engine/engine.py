@@ -18,6 +18,7 @@ from engine.delivery import (
     Progress,
     RenderedSuggestion,
     RenderOptions,
+    planned_files,
     render_suggestion,
     session_of,
 )
@@ -130,6 +131,17 @@ class Engine:
                 )
             )
         return rendered
+
+    def planned_files(
+        self, reply: SuggestReply, suggestions: Sequence[Suggestion], options: RenderOptions
+    ) -> tuple[Path, ...]:
+        """Every file that :meth:`render` would write."""
+        session = session_of(reply, self._rate(reply, options))
+        return tuple(
+            path
+            for suggestion in suggestions
+            for path in planned_files(reply, suggestion, session, options)
+        )
 
     def _ranker(self, name: str) -> Ranker:
         name = DEFAULT_MODEL if name == "auto" else name

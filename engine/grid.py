@@ -1,22 +1,25 @@
 """The beat map of a piece of audio: which second every beat falls on.
 
 A :class:`BeatGrid` covers the whole file. Beat 0 is always a downbeat and lies at or before the
-first sample (so early beats may have negative times: the lead-in), the last beat lies at or after
-the end. Bar ``k`` is the beats ``[k * beats_per_bar, (k + 1) * beats_per_bar)``; one metre holds
-for the whole file. A *beat coordinate* is a float: 4.5 is halfway between beats 4 and 5, and time
-runs linearly between neighbouring beats. Outside the map the tempo of the nearest two beats goes
-on. Times are seconds, float64.
+first sample, but for a twentieth of a beat (early beats may have negative times: the lead-in), the
+last beat at or after the end. Bar ``k`` is the beats ``[k * beats_per_bar, (k + 1) *
+beats_per_bar)``; one metre holds for the whole file. A *beat coordinate* is a float: 4.5 is halfway
+between beats 4 and 5, and time runs linearly between neighbouring beats. Outside the map the tempo
+of the nearest two beats goes on. Times are seconds, float64.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import overload
+from typing import Final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BeatGrid"]
+__all__ = ["SLACK_BEATS", "BeatGrid"]
+
+#: A grid covers a file even if its first beat comes this much after the start [beats].
+SLACK_BEATS: Final = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +89,14 @@ class BeatGrid:
         return _interpolate(time_s, self.beats_s, index)
 
     def covering(self, start_s: float, end_s: float) -> BeatGrid:
-        """The same beats, extended or cut by whole bars so that [start_s, end_s] is covered."""
+        """The same beats, extended or cut by whole bars so that [start_s, end_s] is covered.
+
+        A bar line that misses an end by less than :data:`SLACK_BEATS` is taken for that end: no
+        whole silent bar is added for a tracker's few milliseconds.
+        """
         bar = self.beats_per_bar
-        first = int(np.floor(self.beat_at(start_s) / bar + 1e-9)) * bar
-        last = int(np.ceil(self.beat_at(end_s) / bar - 1e-9)) * bar
+        first = int(np.floor((self.beat_at(start_s) + SLACK_BEATS) / bar)) * bar
+        last = int(np.ceil((self.beat_at(end_s) - SLACK_BEATS) / bar)) * bar
         beats = np.arange(first, max(last, first + bar) + 1, dtype=np.float64)
         return BeatGrid(self.time_at(beats), bar, self.confidence)
 
@@ -134,8 +141,9 @@ class BeatGrid:
         """``beats_s`` with bar lines through index ``downbeat``, covering the given span."""
         flat = BeatGrid(beats_s, 1, self.confidence)
         bar = self.beats_per_bar
-        first = int(np.floor((flat.beat_at(start_s) - downbeat) / bar + 1e-9)) * bar + downbeat
-        last = int(np.ceil((flat.beat_at(end_s) - downbeat) / bar - 1e-9)) * bar + downbeat
+        first = int(np.floor((flat.beat_at(start_s) - downbeat + SLACK_BEATS) / bar)) * bar
+        last = int(np.ceil((flat.beat_at(end_s) - downbeat - SLACK_BEATS) / bar)) * bar
+        first, last = first + downbeat, last + downbeat
         index = np.arange(first, max(last, first + bar) + 1, dtype=np.float64)
         return BeatGrid(flat.time_at(index), bar, self.confidence)
 

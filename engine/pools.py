@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.grid import BeatGrid
 from engine.library.library import Library
 from engine.library.pool import load_pool
 from engine.library.rows import SongRow, StemRow
@@ -20,21 +20,12 @@ from engine.models.pool import RolePool
 from engine.ranking import SearchPool
 from engine.theory import Role
 
-__all__ = ["Catalogue", "LibraryPools", "stored_role"]
+__all__ = ["LibraryPools", "stored_role"]
 
 
 def stored_role(role: Role) -> Role:
     """The role under which stems that answer ``role`` are stored."""
     return "drums" if role == "percussion" else role
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Songs and stems by id, at one revision of the library."""
-
-    revision: int
-    songs: Mapping[str, SongRow]
-    stems: Mapping[str, StemRow]
 
 
 class LibraryPools:
@@ -46,6 +37,7 @@ class LibraryPools:
         self._revision = -1
         self._songs: Mapping[str, SongRow] = {}
         self._stems: dict[str, StemRow] = {}
+        self._grids: dict[str, BeatGrid] = {}
         self._pools: dict[tuple[Role, int], SearchPool] = {}
 
     def get(self, role: Role, beats_per_bar: int) -> SearchPool:
@@ -57,17 +49,29 @@ class LibraryPools:
                 self._pools[key] = self._load(role, beats_per_bar)
             return self._pools[key]
 
-    def catalogue(self) -> Catalogue:
-        """Everything that is known of the stems in the pools loaded so far."""
+    def song(self, song_id: str) -> SongRow:
+        """A song of a pool loaded before."""
         with self._lock:
-            self._refresh()
-            return Catalogue(self._revision, self._songs, dict(self._stems))
+            return self._songs[song_id]
+
+    def stem(self, stem_id: str) -> StemRow:
+        """A stem of a pool loaded before."""
+        with self._lock:
+            return self._stems[stem_id]
+
+    def grid(self, song_id: str) -> BeatGrid:
+        """A song's beat map."""
+        with self._lock:
+            if song_id not in self._grids:
+                self._grids[song_id] = self._library.grid(song_id)
+            return self._grids[song_id]
 
     def _refresh(self) -> None:
         revision = self._library.revision()
         if revision != self._revision:
             self._songs = {song.id: song for song in self._library.songs()}
             self._stems.clear()
+            self._grids.clear()
             self._pools.clear()
             self._revision = revision
 

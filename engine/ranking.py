@@ -23,7 +23,7 @@ from engine.theory import Role
 __all__ = ["Member", "RankedGroup", "Ranking", "SearchPool", "SearchRules", "rank"]
 
 #: Placements per role whose combinations are scored as groups.
-_GROUPED_PER_ROLE: Final = {1: 256, 2: 48, 3: 16, 4: 10}
+_GROUPED_PER_ROLE: Final = {1: 256, 2: 40, 3: 16, 4: 10}
 _SLOWEST_BPM, _FASTEST_BPM = 20.0, 400.0
 
 
@@ -227,7 +227,7 @@ def _diverse(
     than ``limit`` groups, repeats fill up.
     """
     order = [int(flat) for flat in np.argsort(-scores.ravel(), kind="stable")]
-    place = {flat: _unravel(flat, scores.shape) for flat in order}
+    place = list(zip(*(axis.tolist() for axis in _axes(scores.shape)), strict=True))
     even = [1] + [-(-limit // len(found)) + 1 for found in candidates[1:]]
     chosen: set[int] = set()
     for quota in (even, [limit] * len(candidates)):
@@ -244,8 +244,9 @@ def _diverse(
     return [place[flat] for flat in order if flat in chosen]
 
 
-def _unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(flat, shape))
+def _axes(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], ...]:
+    """The position along every axis of each element of a flattened array."""
+    return np.unravel_index(np.arange(int(np.prod(shape))), shape)
 
 
 def _group(

@@ -18,7 +18,7 @@ from engine.clips import ClipAnalysis
 from engine.errors import UnusableInput, UsageError
 from engine.grid import BeatGrid
 from engine.library.library import Library
-from engine.library.rows import SongRow, StemRow
+from engine.library.rows import StemRow
 from engine.mashup.key_profiles import key_profile
 from engine.mashup.levels import LevelledStem, group_gains, level_db
 from engine.mashup.placement import Placement
@@ -170,7 +170,7 @@ def suggest(
         UsageError: a tempo or range that cannot be meant.
     """
     session = SessionState(
-        tempo_bpm=options.tempo_bpm or clip.tempo_bpm,
+        tempo_bpm=options.tempo_bpm or round(clip.tempo_bpm, 3),
         key=options.key or _sounding_key(clip, options),
         beats_per_bar=clip.grid.beats_per_bar,
     )
@@ -189,7 +189,7 @@ def suggest(
     profile = key_profile(options.key) if options.key else None
     features = clip.features(transpose=options.transpose, key_profile=profile)
     found = rank(features, searched, ranker=ranker, rules=rules)
-    build = _Builder(clip, session, searched, pools.catalogue().songs, library)
+    build = _Builder(clip, session, searched, pools, library)
     return SuggestReply(
         model=ranker.name,
         clip=clip,
@@ -246,11 +246,11 @@ class _Builder:
     clip: ClipAnalysis
     session: SessionState
     searched: Mapping[Role, SearchPool]
-    songs: Mapping[str, SongRow]
+    pools: LibraryPools
     library: Library
 
     def suggestion(self, number: int, group: RankedGroup) -> Suggestion:
-        rows = {member.stem_id: self.library.stem(member.stem_id) for member in group.members}
+        rows = {member.stem_id: self.pools.stem(member.stem_id) for member in group.members}
         gains = self._gains(group, rows)
         stems = tuple(self._stem(m, rows[m.stem_id], gains[m.stem_id]) for m in group.members)
         return Suggestion(
@@ -262,8 +262,8 @@ class _Builder:
         )
 
     def _stem(self, member: Member, row: StemRow, gain_db: float) -> SuggestedStem:
-        song = self.songs[member.song_id]
-        grid = self.library.grid(member.song_id)
+        song = self.pools.song(member.song_id)
+        grid = self.pools.grid(member.song_id)
         placement = Placement(
             stem_id=member.stem_id,
             song_id=member.song_id,
@@ -281,7 +281,7 @@ class _Builder:
         return SuggestedStem(
             placement=placement,
             title=song.title,
-            path=self.library.audio_path(member.stem_id),
+            path=self.library.audio_path(row),
             tempo_bpm=song.tempo.bpm,
             key=song.key,
             tuning_cents=song.tuning_cents,
@@ -310,5 +310,5 @@ class _Builder:
         return level_db(np.asarray(pool.bands[rows]), np.asarray(pool.active[rows]))
 
     def _confidence(self, group: RankedGroup) -> float:
-        grids = [self.songs[member.song_id].grid_confidence for member in group.members]
+        grids = [self.pools.song(member.song_id).grid_confidence for member in group.members]
         return float(np.sqrt(self.clip.grid.confidence * min(grids)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,10 @@ import typer
 
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
-from dawlink.cli.output import emit_json_line, emit_text, progress
+from dawlink.cli.output import Documented, emit_json_line, emit_text, error_fields, progress
 from dawlink.documents import Document
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
-from engine.errors import DawlinkError, SomeItemsFailed
+from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed
 from engine.library.library import Library
 from engine.theory import parse_role
 
@@ -56,12 +57,17 @@ def add(
     outcomes = list(failures)
     for outcome in failures:
         _tell(outcome, json=json)
-    with progress("adding", total=len(plans)) as bar:
-        for outcome in add_sources(plans, settings.library, wanted):
+    with (
+        progress("adding", total=len(plans)) as bar,
+        contextlib.closing(add_sources(plans, settings.library, wanted)) as run,
+    ):
+        for outcome in run:
             outcomes.append(outcome)
             bar.advance()
             bar.describe(outcome.title)
             _tell(outcome, json=json)
+            if isinstance(outcome.error, MissingDependency):
+                break  # every other song would miss it too
     _finish(outcomes, settings.library, json=json)
 
 
@@ -78,7 +84,8 @@ def _tell(outcome: AddOutcome, *, json: bool) -> None:
 
 
 def _finish(outcomes: list[AddOutcome], library: Path, *, json: bool) -> None:
-    """The summary, then the exit code: the error itself when there was nothing but that."""
+    """The summary, which names the error, then the error."""
+    error = _failure(outcomes)
     counts = {
         status: sum(outcome.status == status for outcome in outcomes)
         for status in ("added", "present", "failed")
@@ -86,18 +93,26 @@ def _finish(outcomes: list[AddOutcome], library: Path, *, json: bool) -> None:
     if json:
         with Library.open(library) as opened:
             size = len(opened.songs())
-        emit_json_line({"summary": {**counts, "library": str(library), "songs": size}})
+        summary: Document = {"summary": {**counts, "library": str(library), "songs": size}}
+        emit_json_line(summary if error is None else {**summary, "error": error_fields(error)})
     else:
         emit_text(
             f"{counts['added']} added, {counts['present']} in already, {counts['failed']} failed."
         )
-    if not counts["failed"]:
-        return
-    first = next(outcome.error for outcome in outcomes if outcome.error is not None)
+    if error is not None:
+        raise Documented(error)
+
+
+def _failure(outcomes: list[AddOutcome]) -> DawlinkError | None:
+    """The error of the run: that of its only item, or what is missing for all of them."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    missing = next((error for error in errors if isinstance(error, MissingDependency)), None)
+    if missing is not None or not errors:
+        return missing
     if len(outcomes) == 1:
-        raise first
-    raise SomeItemsFailed(
-        f"{counts['failed']} of {len(outcomes)} could not be added.",
+        return errors[0]
+    return SomeItemsFailed(
+        f"{len(errors)} of {len(outcomes)} could not be added.",
         hint="The others are in; mend those named above and run the same command again.",
     )
 
@@ -110,9 +125,7 @@ def _document(outcome: AddOutcome) -> Document:
         "status": outcome.status,
         "song_id": outcome.song_id or None,
         "notes": list(outcome.notes),
-        "error": None
-        if error is None
-        else {"code": error.code, "message": error.message, "hint": error.hint},
+        "error": None if error is None else error_fields(error),
     }
 
 

@@ -25,6 +25,7 @@ from dawlink.cli.context import invocation
 from dawlink.cli.output import emit_json, emit_text, print_table, progress
 from dawlink.settings import Settings
 from engine.analysis import madmom_compat
+from engine.analysis.separation import DEFAULT_MODEL, FallbackSeparator
 from engine.errors import DawlinkError
 
 app = typer.Typer()
@@ -146,13 +147,17 @@ def _separation() -> Check:
     return Check("demucs", "ok", importlib.metadata.version("demucs"))
 
 
-def _weights(model: str) -> Check:
+def _weights(separator: str) -> Check:
     """Whether a separation model's weights are on this machine."""
+    if separator == FallbackSeparator.name:
+        return Check("weights", "ok", f"the separator {separator} needs none")
+    model = DEFAULT_MODEL if separator == "auto" else separator
     name = f"weights of {model}"
     if cached_weights(model):
         return Check(name, "ok", "cached")
     fetch = f"{sys.executable} -c \"from demucs.pretrained import get_model; get_model('{model}')\""
-    return Check(name, "note", "not here yet: the first full mix downloads them", fetch)
+    without = f"full mixes are separated by the fallback {FallbackSeparator.name}"
+    return Check(name, "note", f"not here: {without if separator == 'auto' else 'fetch them'}", fetch)
 
 
 def cached_weights(model: str) -> bool:

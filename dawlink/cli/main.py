@@ -25,13 +25,22 @@ from typer.core import TyperCommand, TyperGroup
 
 import dawlink
 from dawlink.cli.context import Invocation
-from dawlink.cli.output import configure_logging, contained, emit_json_line, emit_text, print_error
+from dawlink.cli.output import (
+    Documented,
+    configure_logging,
+    contained,
+    emit_json_line,
+    emit_text,
+    error_fields,
+    print_error,
+)
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
 #: Command to what ``--help`` says about it, in the order of ``--help``.
 COMMANDS: Final = {
+    "demo": "Try everything with songs made on the spot.",
     "add": "Analyse audio into the library.",
     "list": "List the songs of the library.",
     "show": "Show one song of the library.",
@@ -40,6 +49,7 @@ COMMANDS: Final = {
     "verify": "Check every file and row of the library.",
     "suggest": "Rank accompaniments for a clip.",
     "render": "Render aligned stems and a mix.",
+    "batch": "Render a plan of many lines.",
     "config": "Show settings and where each comes from.",
     "doctor": "Say what is installed, what is missing and what mends it.",
 }
@@ -181,21 +191,16 @@ def _report(error: Exception, arguments: list[str]) -> int:
         described = f"{type(error).__name__}: {error}".rstrip(": ")
         expected = DawlinkError(f"This is a bug in dawlink: {described}.", hint=_BUG_HINT)
     print_error(expected.message, expected.hint)
-    if _wants_json(arguments) and not isinstance(error, SomeItemsFailed):  # its summary is out
-        emit_json_line(
-            {
-                "error": {
-                    "code": expected.code,
-                    "message": expected.message,
-                    "hint": expected.hint,
-                }
-            }
-        )
+    told = isinstance(error, Documented | SomeItemsFailed)  # by the command's own document
+    if _wants_json(arguments) and not told:
+        emit_json_line({"error": error_fields(expected)})
     return expected.exit_code
 
 
 def _as_expected(error: Exception) -> DawlinkError | None:
     """The error in dawlink's own family; None for a bug."""
+    if isinstance(error, Documented):
+        return error.error
     if isinstance(error, DawlinkError):
         return error
     if isinstance(error, typer.TyperException):

@@ -21,16 +21,20 @@ from dataclasses import asdict, is_dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from engine.errors import DawlinkError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
     "Bar",
+    "Documented",
     "configure_logging",
     "contained",
     "emit_json",
     "emit_json_line",
     "emit_text",
+    "error_fields",
     "print_error",
     "print_table",
     "progress",
@@ -70,6 +74,19 @@ def emit_json(document: Mapping[str, object]) -> None:
 def emit_json_line(document: Mapping[str, object]) -> None:
     """Print one JSON document on one line, at once (``add`` and ``batch`` while running)."""
     _write(json.dumps(_prepared(document), ensure_ascii=False, allow_nan=False))
+
+
+class Documented(Exception):
+    """An error that the command's own JSON document tells already; stderr is still to hear it."""
+
+    def __init__(self, error: DawlinkError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def error_fields(error: DawlinkError) -> dict[str, object]:
+    """An error as every JSON document shows it."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def emit_text(text: str) -> None:
@@ -170,7 +187,7 @@ def contained() -> Iterator[None]:
     own = [logging.getLogger(name) for name in OWN_LOGGERS]
     root = logging.getLogger()
     before = [(logger, logger.level, list(logger.handlers)) for logger in (root, *own)]
-    quiet = {"PYTHONWARNINGS": "ignore"}
+    quiet = {"PYTHONWARNINGS": "ignore", "HF_HUB_VERBOSITY": "error"}
     if not sys.stderr.isatty():
         quiet["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     added = {name: value for name, value in quiet.items() if name not in os.environ}

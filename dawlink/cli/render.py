@@ -15,6 +15,7 @@ from dawlink.settings import Settings
 from engine.delivery import RenderedSuggestion, RenderOptions, Stage
 from engine.engine import Engine
 from engine.errors import UnusableInput, UsageError
+from engine.library.library import Library
 from engine.suggestions import Suggestion, SuggestReply
 
 app = typer.Typer(help="Render aligned stems and a mix.")
@@ -95,7 +96,7 @@ def render(
         settings, out=out, mix=not no_mix, clip=not no_clip, overwrite=overwrite
     )
     with open_engine(settings) as engine:
-        chosen_stems, chosen_roles = _stems(engine, stems, roles)
+        chosen_stems, chosen_roles = named_stems(engine.library, stems, roles)
         wanted = given.suggest_options(
             tempo=tempo,
             key=key,
@@ -108,7 +109,7 @@ def render(
         )
         reply = engine.suggest(request, wanted, model=settings.model)
         chosen = choose(reply, rank=wanted_rank, top=count)
-        document = render_and_describe(engine, reply, chosen, writing)
+        document, _ = render_and_describe(engine, reply, chosen, writing)
     if json:
         emit_json(document)
     else:
@@ -168,8 +169,8 @@ def render_and_describe(
     reply: SuggestReply,
     chosen: tuple[Suggestion, ...],
     writing: RenderOptions,
-) -> Document:
-    """Render ``chosen`` with a bar; the document that tells what was written."""
+) -> tuple[Document, list[RenderedSuggestion]]:
+    """Render ``chosen`` with a bar; the document that tells what was written, and the records."""
     documents: list[Document] = []
 
     def describe(rendered: RenderedSuggestion, suggestion: Suggestion) -> Document:
@@ -186,7 +187,8 @@ def render_and_describe(
             shown = 100 * share
 
         rendered = engine.render(reply, chosen, writing, describe=describe, progress=advance)
-    return render_document(documents, [str(item.description) for item in rendered])
+    document = render_document(documents, [str(item.description) for item in rendered])
+    return document, rendered
 
 
 def print_rendered(document: Document) -> None:
@@ -201,14 +203,18 @@ def print_rendered(document: Document) -> None:
                 emit_text(str(path))
 
 
-def _stems(engine: Engine, text: str | None, roles: str) -> tuple[frozenset[str], str]:
-    """The named stems and the roles that they play, in their order."""
+def named_stems(library: Library, text: str | None, roles: str) -> tuple[frozenset[str], str]:
+    """The named stems and the roles that they play, in their order.
+
+    Raises:
+        UsageError: there is no such stem, or two of them play the same.
+    """
     if text is None:
         return frozenset(), roles
-    ids = [engine.library.resolve(part, kind="stem") for part in text.replace(",", " ").split()]
+    ids = [library.resolve(part, kind="stem") for part in text.replace(",", " ").split()]
     if not ids:
         raise UsageError("--stems names no stem.", hint="Give ids from dawlink suggest.")
-    played = [engine.library.stem(stem_id).role for stem_id in ids]
+    played = [library.stem(stem_id).role for stem_id in ids]
     names = ["percussion" if role == "drums" else role for role in played]
     if len(set(names)) != len(names):
         raise UsageError(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
 from dawlink.cli.context import invocation, open_library
 from dawlink.cli.options import Json
-from dawlink.cli.output import emit_json, emit_text
+from dawlink.cli.output import Documented, emit_json, emit_text, error_fields
+from dawlink.documents import Document
 from engine.errors import SomeItemsFailed
+from engine.library.rows import Problem
 
 app = typer.Typer(help="Check every file and row of the library.")
 
@@ -19,16 +23,29 @@ def verify(ctx: typer.Context, json: Json = False) -> None:
     with open_library(settings) as library:
         problems = library.verify()
         songs = len(library.songs())
+    error = _failure(problems)
     if json:
-        emit_json({"library": str(settings.library), "songs": songs, "problems": list(problems)})
+        found: Document = {
+            "library": str(settings.library),
+            "songs": songs,
+            "problems": list(problems),
+        }
+        emit_json(found if error is None else {**found, "error": error_fields(error)})
     else:
         for problem in problems:
             emit_text(f"{problem.kind}: {problem.message} {problem.hint}".rstrip())
         emit_text(f"{songs} songs, {len(problems)} problems.")
-    serious = [problem for problem in problems if not problem.harmless]
-    if serious:
-        raise SomeItemsFailed(
-            f"{len(serious)} things in the library are damaged or missing.",
-            hint="Remove the songs named above and add them again.",
-            code="library_damaged",
-        )
+    if error is not None:
+        raise Documented(error)
+
+
+def _failure(problems: Sequence[Problem]) -> SomeItemsFailed | None:
+    serious = sum(not problem.harmless for problem in problems)
+    if not serious:
+        return None
+    things = "thing in the library is" if serious == 1 else "things in the library are"
+    return SomeItemsFailed(
+        f"{serious} {things} damaged or missing.",
+        hint="Remove the songs named above and add them again.",
+        code="library_damaged",
+    )

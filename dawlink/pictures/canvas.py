@@ -32,11 +32,8 @@ __all__ = [
     "COLOURS",
     "INK",
     "MUTED",
-    "Lines",
     "Sheet",
-    "bar_step",
     "draw_envelope",
-    "draw_lines",
     "level_colours",
     "new_sheet",
     "picture_format",
@@ -53,10 +50,6 @@ _HEADER_IN: Final = 0.72
 _TOP_AXIS_IN: Final = 0.3
 _BOTTOM_IN: Final = 0.42
 _GAP_IN: Final = 0.07
-#: Closer than this, lines are a grey film and left out [pixels].
-_CLOSEST_LINES_PX: Final = 7.0
-#: Room for a number on the axis [pixels].
-_LABEL_PX: Final = 48.0
 
 INK: Final = "#22262b"
 MUTED: Final = "#6b7280"
@@ -116,7 +109,10 @@ class Sheet:
         return (WIDTH_IN - self.label_in - _RIGHT_IN) * DPI
 
     def label(self, row: int, name: str, details: Sequence[str] = (), *, colour: str = INK) -> None:
-        """Name a row on its left: one bold word, and under it small lines that are cut to fit."""
+        """Name a row on its left: bold, and under it small lines that are cut to fit.
+
+        ``name`` is drawn in DejaVu Sans alone: other families may have no bold face.
+        """
         axes = self.rows[row]
         height_pt = axes.bbox.height / DPI * 72
         line = min(9.5, height_pt / (len(details) + 1.2))
@@ -124,7 +120,7 @@ class Sheet:
         inset = -(self.label_in - 0.14) * 72
         for number, text in enumerate((name, *details)):
             drawn = axes.annotate(
-                readable(text),
+                readable(text) if number else text,
                 (0, 0),
                 (inset, top - number * line),
                 xycoords="axes fraction",
@@ -132,20 +128,11 @@ class Sheet:
                 va="center",
                 color=MUTED if number else colour,
                 fontsize=line * (0.72 if number else 0.95),
+                fontfamily=list(families()) if number else "DejaVu Sans",
                 fontweight="normal" if number else "bold",
                 annotation_clip=False,
             )
             fit(drawn, (self.label_in - 0.45) * DPI)
-
-
-@dataclass(frozen=True, eq=False)
-class Lines:
-    """Where beats and bars begin, in units of the horizontal axis, and where it ends."""
-
-    beats: NDArray[np.float64]
-    bars: NDArray[np.float64]
-    start: float
-    end: float
 
 
 def picture_format(path: Path) -> PictureFormat:
@@ -221,44 +208,6 @@ def level_colours() -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("level", list(_RAMP))
-
-
-def draw_lines(sheet: Sheet, row: int, lines: Lines, *, strength: float = 1.0) -> None:
-    """Faint lines on beats and stronger ones on bars, where there is room for them."""
-    axes = sheet.rows[row]
-    shapes = ((lines.beats, "#e3e6ea", 0.5), (lines.bars, "#b4bac3", 0.7))
-    for positions, colour, width in shapes:
-        step = _thinned(positions, lines, sheet.width_px)
-        if step and not (step > 1 and positions is lines.beats):
-            axes.vlines(
-                positions[::step],
-                0,
-                1,
-                transform=axes.get_xaxis_transform(),
-                colors=colour,
-                linewidths=width,
-                alpha=strength,
-                zorder=0.8,
-            )
-
-
-def _thinned(positions: NDArray[np.float64], lines: Lines, width_px: float) -> int:
-    """Every how many lines there is room for one, in powers of two; 0 when there are none."""
-    if positions.size == 0:
-        return 0
-    shown = np.count_nonzero((positions >= lines.start) & (positions <= lines.end))
-    step = 1
-    while width_px / max(shown / step, 1) < _CLOSEST_LINES_PX:
-        step *= 2
-    return step
-
-
-def bar_step(bars: float, width_px: float) -> int:
-    """Every how many bars, a power of two, there is room for a number on the axis."""
-    step = 1
-    while width_px * step / max(bars, 1) < _LABEL_PX:
-        step *= 2
-    return step
 
 
 def draw_envelope(

@@ -17,11 +17,8 @@ import numpy as np
 from dawlink.pictures.canvas import (
     COLOURS,
     INK,
-    Lines,
     Sheet,
-    bar_step,
     draw_envelope,
-    draw_lines,
     level_colours,
     new_sheet,
     picture_format,
@@ -36,6 +33,7 @@ from dawlink.pictures.envelopes import (
     sum_of,
 )
 from dawlink.pictures.spectrogram import FLOOR_DB, measure_spectrogram
+from dawlink.pictures.timeline import Lines, bar_step, draw_lines
 from engine.delivery import RenderedFile, RenderedSuggestion
 from engine.rendering import Session
 
@@ -124,7 +122,7 @@ def _track(file: RenderedFile, session: Session) -> _Drawn:
     facts = [f"{placement.semitones:+d} st" if placement.semitones else "0 st"]
     if placement.role in ("drums", "percussion"):
         facts = []
-    facts.append(f"{placement.gain_db:+.1f} dB")
+    facts.append(f"{round(placement.gain_db, 1) + 0.0:+.1f} dB")
     looped = placement.loop_bars < placement.bars
     more = f"{stretch}, loops {placement.loop_bars} bars" if looped else stretch
     return _Drawn(
@@ -165,9 +163,7 @@ def _bar_lines(session: Session) -> Lines:
     return Lines(beats, beats[:: session.beats_per_bar], 1.0, 1.0 + session.bars)
 
 
-def _draw_tracks(
-    sheet: Sheet, drawn: tuple[_Drawn, ...], *, mixes: int, session: Session
-) -> None:
+def _draw_tracks(sheet: Sheet, drawn: tuple[_Drawn, ...], *, mixes: int, session: Session) -> None:
     """Waveforms: the tracks on one scale, the mix (the last ``mixes`` rows) on its own."""
     columns = round(sheet.width_px)
     envelopes = [measure_envelope(track.audio, columns) for track in drawn]
@@ -219,7 +215,7 @@ def _draw_spectrogram(sheet: Sheet, audio: AudioReader, session: Session, *, nam
     axes.set_yticks(ticks, [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in ticks])
     axes.set_yticks([], minor=True)
     lines = _bar_lines(session)
-    step = bar_step(session.bars, sheet.width_px)
+    step = bar_step(lines, sheet.width_px)
     axes.vlines(
         lines.bars[::step],
         *axes.get_ylim(),
@@ -228,20 +224,20 @@ def _draw_spectrogram(sheet: Sheet, audio: AudioReader, session: Session, *, nam
         alpha=0.45,
         zorder=3,
     )
-    sheet.label(row, "spectrum", (f"of the {name}" if name == "mix" else f"of {name}", "Hz"))
+    sheet.label(row, "spectrum", (f"of the {name}" if name == "mix" else f"of {name}", "in Hz"))
 
 
 def _draw_bars(sheet: Sheet, session: Session) -> None:
     """Bar numbers below the last row."""
     axes = sheet.rows[-1]
-    step = bar_step(session.bars, sheet.width_px)
+    step = bar_step(_bar_lines(session), sheet.width_px)
     numbers = np.arange(1, session.bars + 1, step)
     axes.set_xlim(1.0, 1.0 + session.bars)
     axes.set_xticks(numbers, [str(number) for number in numbers])
     axes.annotate(
         "bar",
         (0, 0),
-        (-4, -11),
+        (-9, -11),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",

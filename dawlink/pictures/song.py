@@ -16,13 +16,8 @@ from numpy.typing import NDArray
 from dawlink.pictures.canvas import (
     ACCENT,
     COLOURS,
-    INK,
-    MUTED,
-    Lines,
     Sheet,
-    bar_step,
     draw_envelope,
-    draw_lines,
     level_colours,
     new_sheet,
     picture_format,
@@ -30,14 +25,15 @@ from dawlink.pictures.canvas import (
     styled,
 )
 from dawlink.pictures.envelopes import AudioReader, measure_envelope
-from engine.analysis.records import WINDOW_BARS, SongAnalysis, StemAnalysis
+from dawlink.pictures.timeline import Lines, draw_bar_numbers, draw_lines, draw_time
+from engine.analysis.records import WINDOW_BARS, SongAnalysis, StemAnalysis, Window
 from engine.grid import BeatGrid
 from engine.library.reading import LibraryReader
 from engine.library.rows import SongRow, StemRow
 from engine.theory import PITCH_NAMES, ROLES, Role
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 __all__ = ["plot_song"]
 
@@ -58,8 +54,6 @@ _CHROMA_FROM: Final[tuple[Role, ...]] = (
 )
 #: The tempo axis spans at least this share around the middle; less would magnify rounding.
 _LEAST_TEMPO_SPAN: Final = 0.03
-_TIME_STEPS_S: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
-_MOST_TIMES: Final = 14
 
 
 def plot_song(library: LibraryReader, song_id: str, path: Path) -> None:
@@ -97,8 +91,8 @@ def plot_song(library: LibraryReader, song_id: str, path: Path) -> None:
         _draw_tempo(sheet, len(stems) + 1, analysis)
         draw_lines(sheet, len(stems) + 1, lines)
         _draw_windows(sheet, len(stems) + 2, analysis)
-        _draw_time(sheet.rows[-1], analysis.duration_s)
-        _draw_bar_numbers(sheet, lines)
+        draw_time(sheet.rows[-1], analysis.duration_s)
+        draw_bar_numbers(sheet, lines)
         save(sheet, path)
 
 
@@ -150,7 +144,7 @@ def _draw_stem(
         stem.role,
         (
             f"{stem.loudness_lufs:.1f} LUFS".replace("-", "−") if loud else "silent",
-            f"sounds in {share:.0%} of beats",
+            f"{share:.0%} of beats",
         ),
         colour=colour,
     )
@@ -182,6 +176,7 @@ def _draw_chroma(sheet: Sheet, row: int, analysis: SongAnalysis) -> None:
     if key is not None:
         tonic = axes.get_yticklabels()[key.tonic]
         tonic.set_color(ACCENT)
+        tonic.set_fontfamily("DejaVu Sans")  # the one that surely has a bold face
         tonic.set_fontweight("bold")
     details = [f"of {role}", "per beat"] + ([f"tonic {PITCH_NAMES[key.tonic]}"] if key else [])
     sheet.label(row, "pitch classes", details)
@@ -194,9 +189,12 @@ def _draw_tempo(sheet: Sheet, row: int, analysis: SongAnalysis) -> None:
     span = min(grid.beats_per_bar, grid.intervals)
     per_bar = 60.0 * span / (grid.beats_s[span:] - grid.beats_s[:-span])
     centres = (grid.beats_s[span:] + grid.beats_s[:-span]) / 2
+    ends = (grid.beats_s[:1], centres, grid.beats_s[-1:])
     middle = (grid.beats_s[1:] + grid.beats_s[:-1]) / 2
     axes.plot(middle, per_beat, ".", markersize=1.6, color="#9aa1ab", zorder=2)
-    axes.plot(centres, per_bar, color=ACCENT, linewidth=1.3, zorder=3)
+    axes.plot(
+        np.concatenate(ends), np.pad(per_bar, 1, mode="edge"), color=ACCENT, linewidth=1.3, zorder=3
+    )
     low, high = float(per_bar.min()), float(per_bar.max())
     half = max((high - low) * 0.65, grid.tempo_bpm * _LEAST_TEMPO_SPAN / 2)
     bottom, top = (low + high) / 2 - half, (low + high) / 2 + half
@@ -204,77 +202,41 @@ def _draw_tempo(sheet: Sheet, row: int, analysis: SongAnalysis) -> None:
     ticks = np.linspace(bottom + half * 0.25, top - half * 0.25, 3)
     axes.set_yticks(ticks, [f"{tick:.1f}" for tick in ticks])
     steady = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f}–{high:.1f}"
-    sheet.label(row, "tempo", (f"{steady} BPM", "line: bars, dots: beats"), colour=ACCENT)
+    sheet.label(row, "tempo", (f"{steady} BPM", "line: per bar", "dots: per beat"), colour=ACCENT)
 
 
 def _draw_windows(sheet: Sheet, row: int, analysis: SongAnalysis) -> None:
     """Windows by length; they overlap by half, so every other one lies a little lower."""
+    axes = sheet.rows[row]
+    lengths = sorted({window.bars for window in analysis.windows}) or list(WINDOW_BARS)
+    for number, bars in enumerate(lengths):
+        same = [window for window in analysis.windows if window.bars == bars]
+        lanes = 2 if len(same) > 1 else 1
+        for window in same:
+            lane = window.start_bar // max(bars // 2, 1) % lanes
+            box = _window_box(
+                window, analysis.grid, top=number + 0.06 + 0.45 * lane, height=0.88 / lanes
+            )
+            axes.add_patch(box)
+    axes.set_ylim(len(lengths) + 0.05, -0.05)
+    axes.set_yticks([number + 0.5 for number in range(len(lengths))], [f"{n}" for n in lengths])
+    unit = "bar" if lengths == [1] else "bars"
+    named = f"of {', '.join(str(bars) for bars in lengths)} {unit}"
+    sheet.label(row, "windows", (named, "darker: more stems", "sound for longer"))
+
+
+def _window_box(window: Window, grid: BeatGrid, *, top: float, height: float) -> Rectangle:
+    """A window over its time; its colour is the share of beats that sound, over all stems."""
     from matplotlib.patches import Rectangle
 
-    axes, grid, colours = sheet.rows[row], analysis.grid, level_colours()
-    lengths = sorted({window.bars for window in analysis.windows} | set(WINDOW_BARS))
-    for window in analysis.windows:
-        bar = grid.beats_per_bar
-        start, end = grid.time_at(
-            np.array([window.start_bar, window.start_bar + window.bars], dtype=np.float64) * bar
-        )
-        lane = lengths.index(window.bars) + 0.44 * _lane(window.start_bar, window.bars)
-        share = float(np.mean(list(window.activity.values()))) if window.activity else 0.0
-        axes.add_patch(
-            Rectangle(
-                (float(start), lane + 0.08),
-                float(end - start),
-                0.36,
-                facecolor=colours(0.08 + 0.8 * share),
-                edgecolor="white",
-                linewidth=0.6,
-                zorder=2,
-            )
-        )
-    axes.set_ylim(len(lengths), -0.02)
-    axes.set_yticks([number + 0.5 for number in range(len(lengths))], [f"{n}" for n in lengths])
-    sheet.label(row, "windows", ("of 4, 8, 16 bars", "darker: more stems", "sound for longer"))
-
-
-def _lane(start_bar: int, bars: int) -> int:
-    """0 or 1, so that windows which overlap by half differ."""
-    return start_bar // max(bars // 2, 1) % 2
-
-
-def _draw_time(axes: Axes, duration_s: float) -> None:
-    """Minutes and seconds below the last row."""
-    step = next((s for s in _TIME_STEPS_S if duration_s / s <= _MOST_TIMES), _TIME_STEPS_S[-1])
-    times = np.arange(0, duration_s * (1 + 1e-9), step)
-    axes.set_xlim(0.0, duration_s)
-    axes.set_xticks(times, [_clock(float(time), step) for time in times])
-
-
-def _clock(time_s: float, step_s: float) -> str:
-    decimals = 0 if step_s >= 1 else 2 if step_s == 0.25 else 1
-    minutes, seconds = divmod(round(time_s, decimals), 60)
-    return f"{int(minutes):02d}:{seconds:0{2 + (decimals and decimals + 1)}.{decimals}f}"
-
-
-def _draw_bar_numbers(sheet: Sheet, lines: Lines) -> None:
-    """Numbers of the bars above the first row, 1 at the first downbeat of the map."""
-    top = sheet.rows[0].secondary_xaxis("top")
-    shown = np.count_nonzero((lines.bars >= lines.start) & (lines.bars <= lines.end))
-    step = bar_step(float(shown), sheet.width_px)
-    numbered = [
-        (float(at), number)
-        for number, at in enumerate(lines.bars)
-        if number % step == 0 and lines.start - 1e-6 <= at < lines.end
-    ]
-    top.set_xticks([at for at, _ in numbered], [str(number + 1) for _, number in numbered])
-    top.tick_params(colors=MUTED, labelcolor=INK)
-    top.set_frame_on(False)
-    sheet.rows[0].annotate(
-        "bar",
-        (0, 1),
-        (-4, 7),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        color=MUTED,
-        fontsize=7.5,
+    start = grid.time_at(float(window.start_bar * grid.beats_per_bar))
+    end = grid.time_at(float((window.start_bar + window.bars) * grid.beats_per_bar))
+    share = float(np.mean(list(window.activity.values()))) if window.activity else 0.0
+    return Rectangle(
+        (start, top),
+        end - start,
+        height - 0.06,
+        facecolor=level_colours()(0.08 + 0.8 * share),
+        edgecolor="white",
+        linewidth=0.6,
     )

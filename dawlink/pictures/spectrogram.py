@@ -24,7 +24,7 @@ LOWEST_HZ: Final = 30.0
 #: Or half the sample rate where that is less [Hz].
 HIGHEST_HZ: Final = 16000.0
 #: Quieter is drawn as silence [dB below the loudest cell].
-FLOOR_DB: Final = -75.0
+FLOOR_DB: Final = -70.0
 _WINDOW: Final = 4096
 #: Windows averaged in one column at most; more change nothing that the eye sees.
 _MOST_WINDOWS: Final = 4

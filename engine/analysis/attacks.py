@@ -31,7 +31,8 @@ AFTER_S: Final = (0.012, 0.006, 0.005)
 BEFORE_S: Final = (0.015, 0.012, 0.010)
 #: Energy this far below the band's loud parts (95th percentile) counts as silence [dB].
 FLOOR_DB: Final = -50.0
-#: A rise by more than this in one band says no more than "certainly" [dB].
+#: A rise by more than this in one band says no more than "certainly" [dB]; what lies further below
+#: the loudest moment counts as silence too.
 RISE_LIMIT_DB: Final = 60.0
 
 #: Once an attack is chosen with regard to nearness, its own peak is searched this far around [s].
@@ -102,6 +103,8 @@ def attack_function(signal: NDArray[np.float32]) -> Attacks:
     step_s = HOP_SAMPLES / ATTACK_RATE_HZ
     steps = signal.size // HOP_SAMPLES
     total = np.zeros(steps, dtype=np.float32)
+    if steps == 0:
+        return Attacks(total, step_s)
     for sos, before_s, after_s in zip(filters, BEFORE_S, AFTER_S, strict=True):
         band = np.square(sosfilt(sos, signal)[: steps * HOP_SAMPLES], dtype=np.float64)
         energy = band.reshape(steps, HOP_SAMPLES).mean(axis=1)
@@ -111,14 +114,13 @@ def attack_function(signal: NDArray[np.float32]) -> Attacks:
 
 def _rise_db(energy: NDArray[np.float64], before: int, after: int) -> NDArray[np.float32]:
     """Energy after each step against energy before it, in dB, quiet parts and falls set to 0."""
-    if energy.size == 0:
-        return np.zeros(0, dtype=np.float32)
     loud = float(np.quantile(energy, 0.95))
-    floor = max(loud * 10 ** (FLOOR_DB / 10), 1e-12)
+    peak = float(energy.max())
+    floor = max(loud * 10 ** (FLOOR_DB / 10), peak * 10 ** (-RISE_LIMIT_DB / 10), 1e-12)
     padded = np.concatenate([np.zeros(before), energy, np.zeros(after)])
     total = np.concatenate([[0.0], np.cumsum(padded)])
     start = np.arange(energy.size) + before
     following = (total[start + after] - total[start]) / after
     preceding = (total[start] - total[start - before]) / before
     rise = 10 * np.log10((following + floor) / (preceding + floor))
-    return np.clip(rise, 0, RISE_LIMIT_DB).astype(np.float32)
+    return np.asarray(np.clip(rise, 0, RISE_LIMIT_DB), dtype=np.float32)

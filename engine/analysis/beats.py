@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from engine.analysis import madmom_compat
 from engine.analysis.madmom_compat import ACTIVATION_FPS, MODEL_RATE_HZ, DecodedBeats
 from engine.audio.waveform import Waveform
-from engine.errors import MissingDependency
+from engine.errors import MissingDependency, UsageError
 
 __all__ = [
     "TEMPO_RANGE_BPM",
@@ -35,12 +35,15 @@ __all__ = [
     "MadmomTracker",
     "TrackedBeats",
     "beat_confidence",
+    "check_tempo",
     "default_tracker",
     "mono_at",
 ]
 
 #: Slowest and fastest tempo that is looked for [BPM].
 TEMPO_RANGE_BPM: Final = (50.0, 215.0)
+#: Tempi that a person may state [BPM].
+STATED_RANGE_BPM: Final = (20.0, 400.0)
 #: A tempo hint narrows the search to this share on either side.
 HINT_TOLERANCE: Final = 0.03
 #: Metres that are tried.
@@ -239,12 +242,27 @@ def default_tracker() -> BeatTracker:
 
 def mono_at(waveform: Waveform, sample_rate: int) -> NDArray[np.float32]:
     """(frames,) mean of the channels at another rate."""
-    mono = np.nan_to_num(waveform.mono(), copy=False)
+    mono = np.nan_to_num(waveform.mono(), copy=False, posinf=0.0, neginf=0.0)
     if waveform.sample_rate == sample_rate:
         return np.ascontiguousarray(mono)
     import soxr
 
     return np.asarray(soxr.resample(mono, waveform.sample_rate, sample_rate), dtype=np.float32)
+
+
+def check_tempo(bpm: float) -> None:
+    """Refuse a stated tempo that cannot be meant.
+
+    Raises:
+        UsageError: not finite, or outside 20 to 400 BPM.
+    """
+    if not STATED_RANGE_BPM[0] <= bpm <= STATED_RANGE_BPM[1]:
+        slowest, fastest = STATED_RANGE_BPM
+        raise UsageError(
+            f"{bpm:g} BPM is not a tempo between {slowest:g} and {fastest:g}.",
+            hint="Give beats per minute, like 120.",
+            code="bad_tempo",
+        )
 
 
 def beat_confidence(beats_s: NDArray[np.float64], activation: NDArray[np.float32]) -> float:
@@ -298,6 +316,7 @@ def _nothing(tracker: str) -> TrackedBeats:
 def _tempo_range(hint_bpm: float | None) -> tuple[float, float]:
     if hint_bpm is None:
         return TEMPO_RANGE_BPM
+    check_tempo(hint_bpm)
     return hint_bpm * (1 - HINT_TOLERANCE), hint_bpm * (1 + HINT_TOLERANCE)
 
 
@@ -314,7 +333,7 @@ def _at(values: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDArray[np
 def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scaled so that the strongest 2 % reach 1."""
     scale = float(np.quantile(values, 0.98)) or 1.0
-    return np.clip(values / scale, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(values / scale, 0, 1), dtype=np.float32)
 
 
 def _guess_downbeats(

@@ -3,8 +3,9 @@
 A voice tells the beat poorly: it enters late, holds over bar lines and pauses. So the grid is
 always one constant tempo, and its tempo and phase are fitted together to the tracker's whole
 activation instead of to single attacks: the comb whose teeth collect the most activation wins. A
-stated tempo (the session's) is kept to 3 % and, where the comb is as good at the stated tempo itself, exactly.
-Without it the tempo octave of a voice is a guess, and the confidence says so.
+stated tempo (the session's) is kept to 3 % and, where the comb is about as good at the stated
+tempo itself, exactly. Without it the tempo octave of a voice is a guess, and the confidence says
+so. Even then the voice may sit between the beats: phase and bar line are guesses too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engine.analysis.beats import (
     BeatTracker,
     LibrosaTracker,
     TrackedBeats,
+    check_tempo,
     default_tracker,
 )
 from engine.analysis.madmom_compat import ACTIVATION_FPS
@@ -40,7 +42,7 @@ TEMPO_STEP: Final = 0.0005
 #: Tempo search around the tracked tempo; its own raster allows 1 %.
 TRACKED_TOLERANCE: Final = 0.01
 #: A comb at the stated tempo that reaches this share of the best one is believed.
-STATED_SHARE: Final = 0.9
+STATED_SHARE: Final = 0.8
 #: Standard deviation of the blur that lets a tooth collect a slightly early or late entry [s].
 BLUR_S: Final = 0.02
 
@@ -79,6 +81,8 @@ def track_clip(
         UnusableInput: silent, shorter than two seconds, or without any beat and without a hint.
     """
     _check(waveform)
+    if tempo_hint_bpm is not None:
+        check_tempo(tempo_hint_bpm)
     tracked = (tracker or default_tracker()).track(waveform, tempo_hint_bpm=tempo_hint_bpm)
     if tracked.beats_s.size < FEWEST_BEATS:
         tracked = LibrosaTracker().track(waveform, tempo_hint_bpm=tempo_hint_bpm)

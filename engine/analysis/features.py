@@ -53,15 +53,16 @@ _SILENCE_POWER: Final = 1e-9
 #: Bins C2 to B6 carry harmony; below is one muddy octave, above are overtones and consonants.
 _CHROMA_BINS: Final = slice(12, 72)
 #: Chroma powers are compressed as log(1 + this * power / loudest cell of the stem): notes from
-#: 20 dB below it upwards count. On real horns, keys and voice ten times as much made a chroma and
-#: its transpositions a third more alike.
+#: 20 dB below it upwards count. With ten times as much, the chroma of real horns, keys and a voice
+#: was 30 to 70 % more like its own transposition by a semitone.
 _CHROMA_COMPRESSION: Final = 100.0
 #: A beat more than this below the stem's loudest beat in the chroma range has no chroma.
 _CHROMA_RANGE_POWER: Final = 1e-6
 
 #: Onset energies are compressed as log(1 + this * energy / loud energy): rises from 20 dB below
 #: the band's loud frames upwards count. A band's loud energy is at least -25 dB of the loudest
-#: band's: hi-hats lie up to 20 dB below the kick of a real kit, leakage between bands 40 dB.
+#: band's: in the one real full kit looked at, hi-hats lay 20 dB below the kick; a synthetic hi-hat
+#: leaks into the low band 46 dB down.
 _ONSET_COMPRESSION: Final = 100.0
 _LOUD_PERCENTILE: Final = 99.0
 _LOUD_LEAST_SHARE: Final = 3e-3
@@ -69,7 +70,8 @@ _LOUD_LEAST_SHARE: Final = 3e-3
 #: the highest keeps beating partials and low notes, whose level swings that fast, from counting.
 _RISE_FRAMES: Final = (2, 6)
 #: The rise of an attack is seen this long before the attack itself, because half an analysis
-#: window reaches ahead (measured on clicks and drum sounds from 0 to -30 dB: 3 to 8 ms).
+#: window reaches ahead (on synthetic clicks and drum sounds from 0 to -20 dB: 0.5 to 7 ms). Soft
+#: attacks are placed late instead: one that fades in over 30 ms by 6 to 11 ms.
 _ATTACK_LEAD_S: Final = 0.005
 #: Weaker rises (mean log units over the band's third octaves) are ripple of steady sounds.
 _LEAST_RISE: Final = 0.25
@@ -82,8 +84,9 @@ _ONSET_LEAST_SHARE: Final = 0.6
 
 #: A beat sounds above -60 dBFS (weighted RMS) ...
 _ACTIVE_FLOOR: Final = 1e-3
-#: ... and above 36 dB below the stem's own loud beats (their 90th percentile): separation leaves
-#: bleed 30 to 45 dB down, while quiet verses of real stems stay within 30 dB of the chorus.
+#: ... and above 36 dB below the stem's own loud beats (their 90th percentile), so that the faint
+#: remains of other instruments do not count. On ten real stems 12 of 1 435 beats above the floor
+#: were fainter, all in one horn part; how far down separated stems bleed was not measured.
 _ACTIVE_RELATIVE: Final = 10 ** (-36 / 20)
 _ACTIVE_PERCENTILE: Final = 90.0
 

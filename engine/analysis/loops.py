@@ -22,6 +22,7 @@ from engine.analysis.beats import (
     SILENT_PEAK,
     BeatTracker,
     TrackedBeats,
+    check_tempo,
     default_tracker,
     mono_at,
 )
@@ -93,6 +94,8 @@ def track_loop(
         UnusableInput: silent, or shorter than a quarter of a second.
     """
     signal = mono_at(waveform, ATTACK_RATE_HZ)
+    if tempo_hint_bpm is not None:
+        check_tempo(tempo_hint_bpm)
     _check(signal, waveform.duration_s)
     attacks = attack_function(signal)
     tracked = (tracker or default_tracker()).track(_tiled(signal))

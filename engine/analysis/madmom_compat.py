@@ -36,6 +36,7 @@ from typing import Final, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.analysis.madmom_speed import BatchedLstms, Network, run_convolutional
 from engine.errors import MissingDependency
 
 __all__ = [
@@ -83,7 +84,13 @@ class DecodedBeats:
     log_likelihood: float
 
 
-class _Model(Protocol):
+class _Step(Protocol):
+    def __call__(self, data: object) -> NDArray[np.float32]: ...
+
+
+class _Chain(Protocol):
+    processors: Sequence[_Chain]
+
     def __call__(self, data: object) -> NDArray[np.float32]: ...
 
 
@@ -169,7 +176,11 @@ def activations(signal: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         MissingDependency: madmom or its models are missing.
     """
-    return _run("downbeats", "features.downbeats", "RNNDownBeatProcessor", signal)
+    load("features.downbeats")
+    with quiet():
+        features, networks = _downbeat_model()
+        probabilities = networks(features(_sound(signal)))
+    return np.ascontiguousarray(probabilities[:, 1:], dtype=np.float32)
 
 
 def key_probabilities(signal: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -181,7 +192,16 @@ def key_probabilities(signal: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         MissingDependency: madmom or its models are missing.
     """
-    return _run("key", "features.key", "CNNKeyRecognitionProcessor", signal)[0]
+    load("features.key")
+    with quiet():
+        steps = _key_model().processors
+        data = _sound(signal)
+        for step in steps[:4]:
+            data = step(data)
+        network = cast(Network, steps[4].processors[0].processors[0])
+        scores = run_convolutional(network, np.asarray(data, dtype=np.float32))
+        exponentials = np.exp(scores - scores.max())
+    return np.asarray(exponentials / exponentials.sum(), dtype=np.float32).reshape(-1)
 
 
 def key_labels() -> list[str]:
@@ -248,17 +268,28 @@ def _peaks(in_beat: NDArray[np.bool_], strength: NDArray[np.float32]) -> NDArray
     )
 
 
-def _run(slot: str, module: str, factory: str, signal: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run this thread's own copy of a model over a signal."""
-    source = load(module)
-    signal_type = load("audio.signal").Signal
-    with quiet():
-        model = cast(_Model | None, getattr(_local, slot, None))
-        if model is None:
-            model = cast(_Model, getattr(source, factory)())
-            setattr(_local, slot, model)
-        sound = signal_type(signal, sample_rate=MODEL_RATE_HZ, num_channels=1)
-        return np.asarray(model(sound), dtype=np.float32)
+def _sound(signal: NDArray[np.float32]) -> object:
+    kind = load("audio.signal").Signal
+    return cast(object, kind(signal, sample_rate=MODEL_RATE_HZ, num_channels=1))
+
+
+def _downbeat_model() -> tuple[_Step, BatchedLstms]:
+    """Features and networks of this thread."""
+    model = cast(tuple[_Step, BatchedLstms] | None, getattr(_local, "downbeats", None))
+    if model is None:
+        features, ensemble, _ = load("features.downbeats").RNNDownBeatProcessor().processors
+        model = (features, BatchedLstms(ensemble.processors[0].processors))
+        _local.downbeats = model
+    return model
+
+
+def _key_model() -> _Chain:
+    """Key processors of this thread."""
+    model = cast(_Chain | None, getattr(_local, "key", None))
+    if model is None:
+        model = cast(_Chain, load("features.key").CNNKeyRecognitionProcessor())
+        _local.key = model
+    return model
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BatchedLstms", "run_convolutional"]
+__all__ = ["BatchedLstms", "Network", "run_convolutional"]
 
 #: Frames whose input products are computed at once: 16 networks x 2048 x 100 floats = 13 MB.
 CHUNK_FRAMES: Final = 2048
@@ -52,7 +52,9 @@ class _Layer(Protocol):
     def __call__(self, data: _Array) -> _Array: ...
 
 
-class _Network(Protocol):
+class Network(Protocol):
+    """What is used of madmom's ``NeuralNetwork``."""
+
     layers: Sequence[_Layer]
 
 
@@ -80,7 +82,7 @@ class BatchedLstms:
         networks: madmom's ``NeuralNetwork`` objects.
     """
 
-    def __init__(self, networks: Sequence[_Network]) -> None:
+    def __init__(self, networks: Sequence[Network]) -> None:
         depth = len(networks[0].layers) - 1
         self._stacks = [_stack([net.layers[i] for net in networks]) for i in range(depth)]
         top = [net.layers[-1] for net in networks]
@@ -97,7 +99,7 @@ class BatchedLstms:
         return np.asarray((weight / weight.sum(axis=2, keepdims=True)).mean(axis=0))
 
 
-def run_convolutional(network: _Network, spectrogram: _Array) -> _Array:
+def run_convolutional(network: Network, spectrogram: _Array) -> _Array:
     """Run a feed-forward network of madmom's with its convolutions as matrix products."""
     data = spectrogram
     for layer in network.layers:
@@ -129,7 +131,7 @@ def _convolved(layer: _Layer, data: _Array) -> _Array:
 
 
 def _stack(layers: Sequence[_Layer]) -> _Stack:
-    """Collect a layer's gates; those with a sigmoid are halved, for sigmoid(x) = (1+tanh(x/2))/2."""
+    """Collect a layer's gates; sigmoid ones are halved: sigmoid(x) = (1 + tanh(x / 2)) / 2."""
     lstms = [layer.fwd_layer for layer in layers] + [layer.bwd_layer for layer in layers]
     hidden = lstms[0].cell.bias.size
     halves = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], dtype=np.float32), hidden)
@@ -149,7 +151,10 @@ def _stack(layers: Sequence[_Layer]) -> _Stack:
             if gate.peephole_weights is not None:
                 target[:] = 0.5 * gate.peephole_weights
     return _Stack(
-        joined("weights"), joined("bias"), np.ascontiguousarray(joined("recurrent_weights")), peepholes
+        joined("weights"),
+        joined("bias"),
+        np.ascontiguousarray(joined("recurrent_weights")),
+        peepholes,
     )
 
 
@@ -164,7 +169,10 @@ def _bidirectional(data: _Array, stack: _Stack) -> _Array:
     for start in range(0, frames, CHUNK_FRAMES):
         part = slice(start, start + CHUNK_FRAMES)
         driven = np.concatenate(
-            [data[:, part] @ stack.weights[:networks], backwards[:, part] @ stack.weights[networks:]]
+            [
+                data[:, part] @ stack.weights[:networks],
+                backwards[:, part] @ stack.weights[networks:],
+            ]
         )
         driven = np.ascontiguousarray((driven + stack.bias).transpose(1, 0, 2))
         previous = _advance(driven, stack, state, previous, output[part])

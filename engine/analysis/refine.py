@@ -15,19 +15,19 @@ Times are seconds; a beat's number counts from the first tracked beat.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.attacks import Attacks, Picks
-from engine.analysis.beats import FEWEST_BEATS, TrackedBeats
+from engine.analysis.beats import FEWEST_BEATS, TrackedBeats, beat_confidence
 from engine.analysis.madmom_compat import ACTIVATION_FPS
 from engine.errors import UnusableInput
 from engine.grid import BeatGrid
 
-__all__ = ["RefinedBeats", "number_beats", "refine"]
+__all__ = ["RefinedBeats", "constant_beats", "number_beats", "refine"]
 
 #: Search reach around the expected beat, round after round [s]: the tracker's raster and bias
 #: first, then what the fit leaves open.
@@ -53,10 +53,21 @@ STEADY_SHARE: Final = 0.9
 FAR_OFF: Final = 5.0
 #: Factor on the tolerance when the best constant tempo is a whole number of BPM.
 WHOLE_TEMPO_TRUST: Final = 3.0
+#: A constant tempo is looked for within this share of the typical one. Beats within PHASE_SHARE of
+#: a beat lie on it; it is believed when this many lie on it, and this many on it or halfway between
+#: (beats of no constant tempo would give 0.16 and 0.32).
+PERIOD_SEARCH: Final = 0.015
+PHASE_SHARE: Final = 0.08
+LEAST_ON: Final = 0.4
+LEAST_ON_OR_OFF: Final = 0.75
+#: Stiffness of the first map through the bare tracked beats.
+FIRST_STIFFNESS: Final = 10.0
 #: A tempo is rounded to the nearest multiple of these [BPM] if that moves no beat by more than
 #: :data:`ROUNDING_SHIFT_S`: nobody sets a sequencer to 123.998.
 ROUND_TEMPI_BPM: Final = (1.0, 0.5, 0.1, 0.01)
 ROUNDING_SHIFT_S: Final = 0.0015
+#: A beat this near to 0 s in a song of whole tempo is at 0 s [s].
+EXPORT_SHIFT_S: Final = 0.004
 _REWEIGHTING_ROUNDS: Final = 4
 
 
@@ -92,6 +103,7 @@ class _Fit:
     beats_s: NDArray[np.float64]
     steady: bool
     spread_s: float
+    heard: float = 0.0
 
 
 def refine(
@@ -121,20 +133,60 @@ def refine(
             hint="Give the tempo with --tempo if you know it; a pad or a voice alone has no beat.",
             code="no_beats",
         )
-    numbered = number_beats(tracked.beats_s)
-    count = int(numbered.numbers[-1]) + 1
-    expected = np.interp(np.arange(count), numbered.numbers, numbered.beats_s)
-    seen = np.isin(np.arange(count), numbered.numbers)
-    fit = _Fit(_smooth(expected, np.where(seen, 1.0, 0.01), 10.0), False, 0.0)
-    heard = np.zeros(count)
+    fit = None
+    line = constant_beats(tracked.beats_s)
+    if line is not None:
+        fit = _follow(line, sources, steady_deviation_s)
+    if fit is None or not fit.steady:
+        numbered = number_beats(tracked.beats_s)
+        number = np.arange(int(numbered.numbers[-1]) + 1)
+        expected = np.interp(number, numbered.numbers, numbered.beats_s)
+        seen = np.where(np.isin(number, numbered.numbers), 1.0, UNHEARD_WEIGHT)
+        fit = _follow(_smooth(expected, seen, FIRST_STIFFNESS), sources, steady_deviation_s)
+    grid = _grid(fit, tracked, duration_s)
+    return RefinedBeats(grid, fit.steady, fit.spread_s, fit.heard)
+
+
+def constant_beats(beats_s: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The beats of one constant tempo, if most tracked beats lie on it or halfway between.
+
+    A tracker that loses the beat of a steady song comes back to it, or to the off-beat, sooner or
+    later; a tempo that drifts spreads the beats over all phases.
+
+    Returns:
+        (n,) seconds from the first to the last tracked beat, or None.
+    """
+    middle = _typical_period(beats_s)
+    finest = 0.05 / beats_s.size
+    steps = round(PERIOD_SEARCH / finest)
+    periods = middle * (1 + finest * np.arange(-steps, steps + 1))
+    turns = np.exp(2j * np.pi * beats_s[None, :] / periods[:, None])
+    best = int(np.argmax(np.abs(turns.mean(axis=1)) + np.abs((turns**2).mean(axis=1))))
+    period = float(periods[best])
+    phase = beats_s / period % 1.0
+    distance = np.abs((phase[:, None] - phase[None, :] + 0.5) % 1.0 - 0.5)
+    on = (distance < PHASE_SHARE).mean(axis=0)
+    off = (distance > 0.5 - PHASE_SHARE).mean(axis=0)
+    chosen = int(np.argmax(on))
+    if on[chosen] < LEAST_ON or on[chosen] + off[chosen] < LEAST_ON_OR_OFF:
+        return None
+    start = float(beats_s[chosen])
+    first, last = (round((edge - start) / period) for edge in (beats_s[0], beats_s[-1]))
+    return np.asarray(start + period * np.arange(first, last + 1))
+
+
+def _follow(
+    expected_s: NDArray[np.float64], sources: Sequence[Attacks], steady_deviation_s: float
+) -> _Fit:
+    """Fit a map to the attacks near the expected beats, looking closer every round."""
+    fit = _Fit(expected_s, False, 0.0, 0.0)
     for reach_s in REACHES_S:
         picks = _pick(sources, fit.beats_s, reach_s)
         heard = np.clip(picks.strength / FULL_ATTACK_DB, 0, 1)
         heard[picks.strength < WEAKEST_ATTACK_DB] = 0.0
-        believed = np.where(heard > 0, picks.times_s, expected)
+        believed = np.where(heard > 0, picks.times_s, expected_s)
         fit = _fit(believed, np.maximum(heard, UNHEARD_WEIGHT), steady_deviation_s)
-    grid = _grid(fit, tracked, duration_s)
-    return RefinedBeats(grid, fit.steady, fit.spread_s, float(np.mean(heard > 0)))
+    return replace(fit, heard=float(np.mean(heard > 0)))
 
 
 def number_beats(beats_s: NDArray[np.float64]) -> NumberedBeats:
@@ -299,7 +351,20 @@ def _grid(fit: _Fit, tracked: TrackedBeats, duration_s: float) -> BeatGrid:
     before = fit.beats_s[0] - period * np.arange(lead, 0, -1)
     after = fit.beats_s[-1] + (fit.beats_s[-1] - fit.beats_s[-1 - span]) / span
     beats = np.concatenate([before, fit.beats_s, [after]])
-    return BeatGrid(beats, metre, tracked.confidence).covering(0.0, duration_s)
+    if fit.steady:
+        beats = _from_the_start(beats)
+    heard = beats[(beats >= 0) & (beats <= duration_s)]
+    confidence = beat_confidence(heard, tracked.activation)
+    return BeatGrid(beats, metre, confidence).covering(0.0, duration_s)
+
+
+def _from_the_start(beats_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An exported song starts on its grid: at a whole tempo, a beat next to 0 s is moved there."""
+    period_s = float(beats_s[-1] - beats_s[0]) / (beats_s.size - 1)
+    bpm = 60.0 / period_s
+    nearest = float(beats_s[0]) - period_s * round(float(beats_s[0]) / period_s)
+    exported = abs(bpm - round(bpm)) < 1e-6 * bpm and abs(nearest) < EXPORT_SHIFT_S
+    return beats_s - nearest if exported else beats_s
 
 
 def _bar_phase(beats_s: NDArray[np.float64], tracked: TrackedBeats) -> int:

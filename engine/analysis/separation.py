@@ -26,14 +26,15 @@ from engine.audio.waveform import Waveform
 from engine.errors import UsageError
 from engine.theory import STORED_ROLES, Role
 
-__all__ = ["Device", "FallbackSeparator", "Separator", "choose_separator"]
+__all__ = ["DEFAULT_MODEL", "Device", "FallbackSeparator", "Separator", "choose_separator"]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 _log = logging.getLogger(__name__)
 
 _FALLBACK_NAME: Final = "hpss-center"
-_DEFAULT_MODEL: Final = "htdemucs"
+#: What ``auto`` stands for when its weights are there.
+DEFAULT_MODEL: Final = "htdemucs"
 
 #: 4096 points = 93 ms at 44.1 kHz: long enough to tell a bass note from a kick.
 _FFT_S: Final = 0.093
@@ -81,7 +82,7 @@ class FallbackSeparator:
     is_fallback: Final = True
 
     def separate(self, waveform: Waveform) -> Mapping[Role, Waveform]:
-        """See :meth:`Separator.separate`; takes 1/20 to 1/40 of the audio's duration."""
+        """See :meth:`Separator.separate`."""
         require_mono_or_stereo(waveform)
         window = _window(waveform.sample_rate)
         hop = window.size // _HOPS_PER_FRAME
@@ -123,10 +124,10 @@ def choose_separator(
     if name == _FALLBACK_NAME:
         return FallbackSeparator()
     if name == "auto":
-        if not demucs.has_weights(_DEFAULT_MODEL, models=models):
+        if not demucs.has_weights(DEFAULT_MODEL, models=models):
             _warn_of_fallback()
             return FallbackSeparator()
-        name = _DEFAULT_MODEL
+        name = DEFAULT_MODEL
     if models is None and name not in demucs.MODEL_NAMES:
         raise UsageError(
             f"{name!r} is not a separator.",
@@ -150,7 +151,7 @@ def _warn_of_fallback() -> None:
     _log.warning(
         "The Demucs model %r is not on this machine; songs are separated by %s, which is much "
         "worse. Run `dawlink doctor` to see how to get it.",
-        _DEFAULT_MODEL,
+        DEFAULT_MODEL,
         _FALLBACK_NAME,
     )
 

@@ -23,6 +23,7 @@ from engine.analysis.beats import (
     BeatTracker,
     LibrosaTracker,
     TrackedBeats,
+    check_tempo,
     default_tracker,
     mono_at,
 )
@@ -52,7 +53,7 @@ __all__ = ["analyse_song"]
 #: Shortest song with beats to find [s]; loops may be shorter.
 SHORTEST_SONG_S: Final = 2.0
 #: Below this confidence on the mix the drums are asked too.
-UNSURE: Final = 0.5
+UNSURE: Final = 0.35
 #: Drums this far below the mix are too quiet to be asked [linear RMS ratio, -20 dB].
 AUDIBLE_DRUMS: Final = 0.1
 #: Roles without pitch.
@@ -120,6 +121,8 @@ def analyse_song(
         UnusableInput: no stems, silent, too short, or no beat to be found.
     """
     signals = _signals(stems, loop=loop)
+    if tempo_hint_bpm is not None:
+        check_tempo(tempo_hint_bpm)
     beats = _beats(signals, tracker or default_tracker(), grid, loop, tempo_hint_bpm)
     pitched = signals.pitched()
     peaks = _peaks(pitched)
@@ -262,9 +265,7 @@ def _analyse_stems(
     for role, waveform in stems.items():
         if id(waveform) not in done:
             done[id(waveform)] = _analyse_stem(role, waveform, grid, tuning)
-    return tuple(
-        replace(done[id(waveform)], role=role) for role, waveform in stems.items()
-    )
+    return tuple(replace(done[id(waveform)], role=role) for role, waveform in stems.items())
 
 
 def _analyse_stem(role: Role, waveform: Waveform, grid: BeatGrid, tuning: float) -> StemAnalysis:

@@ -26,7 +26,7 @@ __all__ = [
 #: Pitch analysis runs on mono audio at this rate [Hz], 4096-sample frames (372 ms, 2.7 Hz a bin).
 PITCH_RATE_HZ: Final = 11_025
 PITCH_FRAME: Final = 4096
-PITCH_HOP: Final = 2048
+PITCH_HOP: Final = 4096
 #: Peaks are looked for between these frequencies [Hz]: A1 to A7, where a semitone is a bin or more.
 PEAK_RANGE_HZ: Final = (110.0, 3520.0)
 #: Only peaks within this of the frame's strongest count [dB].
@@ -106,7 +106,7 @@ def _magnitudes(signal: NDArray[np.float32]) -> NDArray[np.float64]:
     padded = np.pad(signal, (0, max(PITCH_FRAME - signal.size, 0)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, PITCH_FRAME)[::PITCH_HOP]
     window = np.hanning(PITCH_FRAME).astype(np.float32)
-    return np.abs(rfft(frames * window, axis=1)) / (PITCH_FRAME / 4)
+    return np.asarray(np.abs(rfft(frames * window, axis=1)) / (PITCH_FRAME / 4))
 
 
 def _peakiness(magnitude: NDArray[np.float64]) -> float:

@@ -173,6 +173,8 @@ class _Collector:
         samples = np.concatenate(alike, axis=1) if alike else np.zeros((1, 0), np.float32)
         # The last codec frame is filled up; the stream's duration says where the music ends.
         surplus = self.position - round(self.duration_s * self.rate)
+        if not self.full and -surplus > _MAX_FILL_FRAMES:
+            _log.warning("%s is cut off: %.2f s are missing.", self.path, -surplus / self.rate)
         if self.duration_s > 0 and not self.full and 0 < surplus <= _MAX_FILL_FRAMES:
             samples = samples[:, : max(samples.shape[1] - surplus, 0)]
         return RawStream(title, samples, max(self.rate, 1))

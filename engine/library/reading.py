@@ -152,13 +152,14 @@ class LibraryReader:
             notes=row.notes,
         )
 
-    def audio_path(self, stem_id: str) -> Path:
+    def audio_path(self, stem: str | StemRow) -> Path:
         """The FLAC file of a stem, which may be scaled down by its ``audio.gain_db``.
 
         Raises:
             UsageError: no such id.
         """
-        return self._blobs.path("audio", self.stem(stem_id).audio.sha)
+        row = self.stem(stem) if isinstance(stem, str) else stem
+        return self._blobs.path("audio", row.audio.sha)
 
     def waveform(self, stem: str | StemRow, *, start_frame: int = 0, frames: int = -1) -> Waveform:
         """The samples of a stem at their true level; ``frames`` -1 reads to the end.

@@ -1,9 +1,11 @@
-"""Linear algebra of sliding one piece of music under another, bar by bar.
+"""Linear algebra of sliding a clip along stems, bar by bar.
 
-The clip has ``bars`` bars, a stem has some number of bars of its own and is laid under the clip
-from each of its bars in turn. A stem shorter than the clip repeats after ``loop_bars`` bars; since
-every similarity here is linear in the clip, that is the same as adding up the clip's bars that
-fall on the same bar of the loop (:func:`fold_bars`).
+The clip has ``bars`` bars and is laid under every stem from each of the stem's bars in turn. A stem
+shorter than the clip repeats after ``loop_bars`` bars; since every similarity here is linear in the
+clip, that is the same as adding up the clip's bars that fall on the same bar of the loop
+(:func:`fold_bars`). Stems lie end to end in one array, so that one matrix product serves them all;
+positions whose bars would run into the next stem hold meaningless sums and are masked by the
+caller.
 """
 
 from __future__ import annotations
@@ -28,39 +30,39 @@ def loop_weights(bars: int, loop_bars: int) -> NDArray[np.float32]:
     return fold_bars(np.ones(bars, dtype=np.float32), loop_bars)
 
 
-def slide(stem: NDArray[np.float32], clip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products of the clip with the stem from every start bar.
+def slide(stems: NDArray[np.float32], clip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inner products of the clip with the stems from every start bar.
 
     Args:
-        stem: (stem_bars, values).
+        stems: (bars, values), one stem after another.
         clip: (loop_bars, values, variants), folded if need be; variants are transpositions.
 
     Returns:
-        (stem_bars - loop_bars + 1, variants).
+        (variants, bars); the last ``loop_bars - 1`` positions are cut short.
     """
     loop_bars, values, variants = clip.shape
-    columns = clip.transpose(1, 0, 2).reshape(values, loop_bars * variants)
-    products = (stem @ columns).reshape(stem.shape[0], loop_bars, variants)
-    starts = np.arange(stem.shape[0] - loop_bars + 1)
-    total = np.zeros((starts.size, variants), dtype=np.float32)
-    for bar in range(loop_bars):
-        total += products[starts + bar, bar]
+    rows = clip.transpose(0, 2, 1).reshape(loop_bars * variants, values)
+    products = (rows @ stems.T).reshape(loop_bars, variants, stems.shape[0])
+    total: NDArray[np.float32] = products[0].copy()
+    for bar in range(1, min(loop_bars, stems.shape[0])):
+        total[:, :-bar] += products[bar, :, bar:]
     return total
 
 
 def slide_sum(per_bar: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weighted sums of a stem's bars from every start bar.
+    """Weighted sums of the stems' bars from every start bar.
 
     Args:
-        per_bar: (stem_bars, values).
+        per_bar: (bars, values).
         weights: (loop_bars,) from :func:`loop_weights`.
 
     Returns:
-        (stem_bars - loop_bars + 1, values).
+        (values, bars); the last ``loop_bars - 1`` positions are cut short.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(per_bar, weights.size, axis=0)
-    summed: NDArray[np.float32] = windows @ weights
-    return summed
+    total: NDArray[np.float32] = per_bar.T * weights[0]
+    for bar in range(1, min(weights.size, per_bar.shape[0])):
+        total[:, :-bar] += per_bar.T[:, bar:] * weights[bar]
+    return total
 
 
 def rolled(chroma: NDArray[np.float32], semitones: tuple[int, ...]) -> NDArray[np.float32]:
@@ -69,4 +71,5 @@ def rolled(chroma: NDArray[np.float32], semitones: tuple[int, ...]) -> NDArray[n
     Raising the stem by k and comparing is the same as lowering the clip by k, so the stem's
     features are never touched: (…, 12) -> (…, 12, variants).
     """
-    return np.stack([np.roll(chroma, -k, axis=-1) for k in semitones], axis=-1)
+    classes = (np.arange(12)[:, None] + np.array(semitones)[None, :]) % 12
+    return chroma[..., classes]

@@ -27,7 +27,8 @@ class Windows:
     """Coarse embeddings of a pool: one row per four-bar window, stems one after another.
 
     Args:
-        harmony: (windows, values) float32, pooled chroma, every pooled cell of norm 1 or 0.
+        harmony: (values, windows) float32, chroma of each bar, every bar of norm 1 or 0; windows
+            run along the last axis, which is what the matrix product is fastest on.
         rhythm: (windows, values) float32, mean bar of onsets, norm 1 or 0.
         first: (stems + 1,) int64, stem ``i`` owns windows ``first[i]:first[i + 1]``.
         stem: (windows,) int64, the stem of each window.
@@ -62,7 +63,7 @@ def best_per_stem(
 
     Args:
         products_of: for a number of silent bars before the clip, the similarities
-            (windows, clip_windows, variants) of every window with every clip window.
+            (clip_windows, variants, windows) of every clip window with every window.
         windows: the pool's windows.
         bars: whole bars of the clip; stems with fewer repeat and are tried from their beginning.
 
@@ -73,13 +74,14 @@ def best_per_stem(
     if not windows.stem.size:
         return best
     filled = np.flatnonzero(np.diff(windows.first) > 0)
-    ends = windows.first[1:][windows.stem]
+    left = windows.first[1:][windows.stem] - np.arange(windows.stem.size)
     number = np.arange(windows.stem.size) - windows.first[windows.stem]
+    room = windows.bars[windows.stem] - bars
     for lead in range(WINDOW_BARS_COARSE):
         products = products_of(lead)
         start = WINDOW_BARS_COARSE * number - lead
-        valid = (start >= 0) & (start + bars <= windows.bars[windows.stem])
-        sums = np.where(valid, _diagonal_sums(products, ends).max(axis=1), -np.inf)
+        sums = _diagonal_sums(products, left).max(axis=0)
+        sums[(start < 0) | (start > room)] = -np.inf
         peaks = np.maximum.reduceat(sums, windows.first[filled])
         best[filled] = np.maximum(best[filled], peaks)
         if lead == 0:
@@ -88,13 +90,17 @@ def best_per_stem(
     return best
 
 
-def _diagonal_sums(products: NDArray[np.float32], ends: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(windows, variants) sums along diagonals that stop where a stem ends."""
-    sums = products[:, 0].copy()
-    rows = np.arange(products.shape[0])
-    for step in range(1, products.shape[1]):
-        inside = (rows + step < ends)[: -step or None, None]
-        sums[:-step] += products[step:, step] * inside
+def _diagonal_sums(products: NDArray[np.float32], left: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(variants, windows) sums along diagonals that stop where a stem ends.
+
+    Args:
+        products: (clip_windows, variants, windows).
+        left: (windows,) windows from each one to the end of its stem, itself included.
+    """
+    sums: NDArray[np.float32] = products[0].copy()
+    for step in range(1, min(products.shape[0], products.shape[2])):
+        inside = left[:-step] > step
+        sums[:, :-step] += products[step, :, step:] * inside
     return sums
 
 
@@ -102,8 +108,9 @@ def _repeated(
     products: NDArray[np.float32], first: NDArray[np.int64], stems: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """(stems,) best variant of stems that repeat under the whole clip."""
-    steps = np.arange(products.shape[1])
     counts = np.diff(first)[stems]
-    rows = first[stems][:, None] + steps % counts[:, None]
-    best: NDArray[np.float32] = products[rows, steps].sum(axis=1).max(axis=1, initial=-np.inf)
+    total = np.zeros((products.shape[1], stems.size), dtype=np.float32)
+    for step, product in enumerate(products):
+        total += product[:, first[stems] + step % counts]
+    best: NDArray[np.float32] = total.max(axis=0)
     return best

@@ -139,14 +139,12 @@ def window_vectors(
     Args:
         chroma: (windows * 4 bars, 12).
         onsets: (windows * 4 bars, 12, 3).
-        beats_per_bar: metre; even metres pool chroma over half notes, odd ones over beats.
+        beats_per_bar: metre.
 
     Returns:
-        (windows, values) of pooled chroma with norm 1 per cell, (windows, values) of mean bars.
+        (windows, 4 * 12) chroma of each bar with norm 1 per bar, (windows, values) of mean bars.
     """
-    beats = WINDOW_BARS_COARSE * beats_per_bar
-    pooled = 2 if beats_per_bar % 2 == 0 else 1
-    cells = chroma.reshape(-1, beats // pooled, pooled, 12).sum(axis=2)
+    cells = chroma.reshape(-1, WINDOW_BARS_COARSE, beats_per_bar, 12).sum(axis=2)
     harmony = _unit(cells, axis=2).reshape(cells.shape[0], -1)
     bars = onsets.reshape(-1, WINDOW_BARS_COARSE, beats_per_bar * STEPS_PER_BEAT * 3)
     return harmony, _unit(bars.mean(axis=1), axis=1)
@@ -164,7 +162,7 @@ def _pool_windows(pool: RolePool) -> Windows:
     stem = np.repeat(np.arange(len(pool)), counts)
     if not rows.size:
         empty = np.zeros((0, 1), dtype=np.float32)
-        return Windows(empty, empty, first, stem, pool.bars)
+        return Windows(empty.T, empty, first, stem, pool.bars)
     harmony: list[NDArray[np.float32]] = []
     rhythm: list[NDArray[np.float32]] = []
     block = beats * 4096  # keeps the float copies of a large pool small
@@ -177,7 +175,13 @@ def _pool_windows(pool: RolePool) -> Windows:
         )
         harmony.append(vectors[0])
         rhythm.append(vectors[1])
-    return Windows(np.concatenate(harmony), np.concatenate(rhythm), first, stem, pool.bars)
+    return Windows(
+        np.ascontiguousarray(np.concatenate(harmony).T),
+        np.concatenate(rhythm),
+        first,
+        stem,
+        pool.bars,
+    )
 
 
 def _unit(values: NDArray[np.float32], *, axis: int) -> NDArray[np.float32]:

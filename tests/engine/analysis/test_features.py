@@ -108,7 +108,7 @@ def test_transposing_the_sound_rolls_chroma_and_shifts_logfreq(semitones):
     moved = beat_features(melody(semitones=semitones), grid)
     assert cosine(np.roll(plain["chroma"], semitones, axis=1), moved["chroma"]) > 0.98
     shifted = np.roll(plain["logfreq"], semitones, axis=2)[:, :, 8:72]
-    assert cosine(shifted, moved["logfreq"][:, :, 8:72]) > 0.98
+    assert cosine(shifted, moved["logfreq"][:, :, 8:72]) > 0.97
     assert cosine(plain["chroma"], moved["chroma"]) < 0.9
 
 

@@ -70,7 +70,7 @@ def frequency_hz(waveform: Waveform, near_hz: float) -> float:
 
 def _onset(waveform: Waveform, expected: float) -> float:
     rate = waveform.sample_rate
-    energy = np.convolve(waveform.mono().astype(np.float64) ** 2, np.ones(max(1, rate // 1000)))
-    low = max(0, int(expected - 0.03 * rate))
-    part = energy[low : int(expected + 0.05 * rate)]
-    return (low + int(np.argmax(part > part.max() / 4)) - expected) / rate
+    low, high = max(0, int(expected - 0.03 * rate)), int(expected + 0.05 * rate)
+    power = waveform.samples[:, low:high].mean(axis=0).astype(np.float64) ** 2
+    energy = np.convolve(power, np.ones(max(1, rate // 1000)))
+    return float(low + int(np.argmax(energy > energy.max() / 4)) - expected) / rate

@@ -1,0 +1,1 @@
+"""Many renders from one plan: checked as a whole, rendered line by line, resumed."""

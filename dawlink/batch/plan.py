@@ -1,0 +1,263 @@
+"""A plan, checked as a whole before anything is rendered.
+
+Every line becomes what ``dawlink render`` would make of the same options; whatever is wrong with
+any line is told together with all the rest. Relative clips count from the plan's own folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeVar
+
+from dawlink.batch.columns import EXCLUSIVE, Values, read_values
+from dawlink.batch.folders import DEFAULT_TEMPLATE, TemplateError, folder_of
+from dawlink.batch.reading import Row, read_rows
+from dawlink.cli.context import Invocation, open_library
+from dawlink.cli.options import clip_request, suggest_options
+from dawlink.cli.render import named_stems, render_options
+from dawlink.settings import Settings
+from engine.clips import ClipRequest
+from engine.delivery import RenderOptions
+from engine.errors import UsageError
+from engine.library.library import Library
+from engine.naming import safe_name
+from engine.suggestions import SuggestOptions, parse_roles
+from engine.theory import Key
+
+__all__ = ["PlanLine", "read_plan"]
+
+#: Problems that one error spells out.
+_SHOWN: Final = 20
+_DEFAULT_ROLES: Final = "harmonic,percussion"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One line, ready to be rendered.
+
+    Args:
+        number: line of the plan's file, from 1.
+        request: the clip.
+        wanted: what to suggest.
+        writing: how and where to write.
+        folder: of its files, relative to the batch's.
+        model: ranking model.
+        rank: the suggestion to render, when stated.
+        top: how many of the best to render, when stated.
+        stretcher: way to Rubber Band.
+    """
+
+    number: int
+    request: ClipRequest
+    wanted: SuggestOptions
+    writing: RenderOptions
+    folder: PurePosixPath
+    model: str
+    rank: int | None
+    top: int | None
+    stretcher: str
+
+
+def read_plan(
+    path: Path, out: Path, invocation: Invocation, *, overwrite: bool = False
+) -> list[PlanLine]:
+    """Every line of the plan.
+
+    Args:
+        path: the plan.
+        out: the batch's folder.
+        invocation: where settings come from that a line does not state.
+        overwrite: replace files that are there.
+
+    Raises:
+        UnusableInput: the file is missing or cannot be read.
+        LibraryUnusable: a line names songs or stems, and there is no library to find them in.
+        UsageError: it is no plan, or some of its lines cannot be meant; all of them are named.
+    """
+    rows = read_rows(path)
+    with contextlib.ExitStack() as stack:
+        library = functools.cache(lambda: stack.enter_context(open_library(invocation.settings())))
+        source = _Source(path.parent, out, invocation, library, overwrite)
+        checks = [_Check(row, source) for row in rows]
+        lines = [check.line() for check in checks]
+    problems = [(check.row.line, text) for check in checks for text in check.problems]
+    problems += _shared_folders([line for line in lines if line is not None])
+    if problems:
+        raise _unusable(path, sorted(problems))
+    return [line for line in lines if line is not None]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What all rows share: the plan's folder, the batch's, and where the rest comes from."""
+
+    base: Path
+    out: Path
+    invocation: Invocation
+    library: Callable[[], Library]
+    overwrite: bool
+
+
+class _Check:
+    """One row on its way to a line; collects what is wrong with it instead of stopping."""
+
+    def __init__(self, row: Row, source: _Source) -> None:
+        self.row = row
+        self.problems = list(row.problems)
+        self._source = source
+
+    def line(self) -> PlanLine | None:
+        """The line; None when something is wrong with it."""
+        if self.problems and not self.row.given:
+            return None
+        values, wrong = read_values(self.row.given)
+        self.problems += wrong
+        self._require_one_choice(values)
+        clip = self._clip(values)
+        settings = self._attempt(lambda: self._settings(values))
+        if settings is None:
+            return None
+        request = self._attempt(lambda: _request(values, clip, settings))
+        wanted = self._attempt(lambda: self._wanted(values, settings))
+        folder = self._folder(values, clip, settings)
+        writing = self._attempt(lambda: self._writing(values, settings, folder))
+        if self.problems or request is None or wanted is None or writing is None:
+            return None
+        return PlanLine(
+            number=self.row.line,
+            request=request,
+            wanted=wanted,
+            writing=writing,
+            folder=folder,
+            model=settings.model,
+            rank=values.rank,
+            top=values.top,
+            stretcher=settings.stretcher,
+        )
+
+    def _attempt(self, make: Callable[[], _T]) -> _T | None:
+        try:
+            return make()
+        except UsageError as error:
+            self.problems.append(f"{error.message} {error.hint}".strip().rstrip("."))
+            return None
+
+    def _require_one_choice(self, values: Values) -> None:
+        if sum(getattr(values, name) is not None for name in EXCLUSIVE) > 1:
+            self.problems.append(f"{', '.join(EXCLUSIVE)} exclude each other")
+
+    def _clip(self, values: Values) -> Path:
+        if values.clip is None:
+            if "clip" not in " ".join(self.problems):
+                self.problems.append("there is no clip")
+            return self._source.base
+        clip = self._source.base / Path(values.clip).expanduser()
+        if not clip.is_file():
+            why = "is not a file" if clip.exists() else "is not there"
+            self.problems.append(f"the clip {clip} {why}")
+        return clip
+
+    def _settings(self, values: Values) -> Settings:
+        return self._source.invocation.settings(
+            model=values.model,
+            max_semitones=values.max_semitones,
+            tempo_range=values.tempo_range,
+            limit=max(values.limit or 0, values.rank or 0, values.top or 0) or None,
+            format=values.format,
+            bit_depth=values.bit_depth,
+            sample_rate=values.sample_rate,
+        )
+
+    def _folder(self, values: Values, clip: Path, settings: Settings) -> PurePosixPath:
+        tempo = values.tempo
+        try:
+            key = Key.parse(values.key).short if values.key else "own key"
+        except UsageError:  # reported where it is read
+            key = ""
+        shown: dict[str, str | int | float] = {
+            "line": self.row.line,
+            "clip": safe_name(clip.stem),
+            "tempo": "own tempo" if tempo is None else int(tempo) if tempo % 1 == 0 else tempo,
+            "key": key,
+            "model": settings.model,
+        }
+        try:
+            return folder_of(values.out or DEFAULT_TEMPLATE, shown)
+        except TemplateError as error:
+            self.problems.append(str(error))
+            return PurePosixPath()
+
+    def _wanted(self, values: Values, settings: Settings) -> SuggestOptions:
+        wanted = suggest_options(
+            tempo=values.tempo,
+            key=values.key,
+            transpose=values.transpose or 0,
+            roles=values.roles or _DEFAULT_ROLES,
+            exclude_song=None,
+            include_own=bool(values.include_own) or values.stems is not None,
+            settings=settings,
+        )
+        if values.exclude_song is not None:
+            excluded = values.exclude_song.split(",")
+            library = self._source.library()
+            ids = frozenset(library.resolve(text, kind="song") for text in excluded)
+            wanted = replace(wanted, exclude_songs=ids)
+        if values.stems is not None:
+            stems, roles = named_stems(self._source.library(), values.stems, "")
+            wanted = replace(wanted, only_stems=stems, roles=parse_roles(roles))
+        return wanted
+
+    def _writing(self, values: Values, settings: Settings, folder: PurePosixPath) -> RenderOptions:
+        return render_options(
+            settings,
+            out=self._source.out / folder,
+            mix=values.mix is not False,
+            clip=values.render_clip is not False,
+            overwrite=self._source.overwrite,
+        )
+
+
+def _request(values: Values, clip: Path, settings: Settings) -> ClipRequest:
+    return clip_request(
+        clip,
+        start=values.start or 0.0,
+        end=values.end,
+        bars=values.bars,
+        clip_tempo=values.clip_tempo,
+        clip_downbeat=values.clip_downbeat,
+        clip_key=values.clip_key,
+        settings=settings,
+    )
+
+
+def _shared_folders(lines: Sequence[PlanLine]) -> list[tuple[int, str]]:
+    """Lines whose folder another line has, also where only upper case or accents differ."""
+    first: dict[str, PlanLine] = {}
+    problems = []
+    for line in lines:
+        name = unicodedata.normalize("NFC", str(line.folder)).casefold()
+        other = first.setdefault(name, line)
+        if other is not line:
+            problems.append(
+                (line.number, f"its folder {str(line.folder)!r} is line {other.number}'s")
+            )
+    return problems
+
+
+def _unusable(path: Path, problems: Sequence[tuple[int, str]]) -> UsageError:
+    shown = [f"line {number}: {text}." for number, text in problems[:_SHOWN]]
+    more = len(problems) - len(shown)
+    if more > 0:
+        shown.append(f"and {more} more.")
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return UsageError(
+        f"{path} has {count}, so nothing was rendered:\n  " + "\n  ".join(shown),
+        hint="Mend the plan and run the same command again.",
+        code="bad_plan",
+    )
