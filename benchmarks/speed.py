@@ -38,6 +38,7 @@ from engine.analysis.records import BEAT_ROW, KeyEstimate, SongAnalysis, StemAna
 from engine.audio.waveform import Waveform
 from engine.clips import ClipRequest
 from engine.engine import Engine
+from engine.files import write_whole
 from engine.grid import BeatGrid
 from engine.library.library import Library
 from engine.library.rows import NewSong, NewStem
@@ -218,7 +219,7 @@ def synthetic_library(folder: Path, *, songs: int) -> None:
                 StemAnalysis(role, shared[int(rng.integers(48))], -20.0, -6.0, active)
                 for role in roles
             )
-            library.add_song(
+            song = library.add_song(
                 NewSong(
                     title=f"Synthetic {number}",
                     kind="multitrack",
@@ -237,6 +238,8 @@ def synthetic_library(folder: Path, *, songs: int) -> None:
                     ),
                 )
             )
+            marks = rng.integers(0, 2**32, round(grid.beats_s[-1] * 86), dtype=np.uint32)
+            write_whole(folder / "index" / "fingerprints" / f"{song.id}.u32", marks.tobytes())
 
 
 def timed(work: Callable[[], object]) -> float:

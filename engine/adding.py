@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.analysis.separation import choose_separator
 from engine.errors import DawlinkError, UnusableInput
 from engine.files import sha256_of
 from engine.ingest import SourcePlan, plan_sources
@@ -91,13 +92,17 @@ def plan_all(
 
 def add_sources(
     plans: list[SourcePlan], library: Path, options: AddOptions
-) -> Iterator[AddOutcome]:
+) -> Generator[AddOutcome, None, None]:
     """Add every plan to the library at ``library``; yields outcomes as they come.
+
+    A failure with :class:`~engine.errors.MissingDependency` is one that all songs will share.
 
     Raises:
         LibraryUnusable, UnwritableOutput: the library itself cannot be used.
-        MissingDependency: the asked separator is not there.
+        UsageError: no separator has this name.
     """
+    if options.separator != "auto":  # a mistyped name ends the run before any work
+        choose_separator(options.separator)
     with Library.open(library) as opened:  # fails here, before any work, when it cannot be used
         opened.sweep()
     jobs = [_Job(plan, library, options) for plan in plans]

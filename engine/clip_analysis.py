@@ -44,7 +44,7 @@ LEAST_CLIP_S: Final = 2.0
 TRUSTED_CONFIDENCE: Final = 0.5
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
-_CACHE_LAYOUT: Final = 1
+_CACHE_LAYOUT: Final = 2
 
 
 def analyse_clip(
@@ -99,7 +99,8 @@ def _analyse(
     end_s = request.start_s + waveform.duration_s
     sources = _sources(library, sha, waveform, request.start_s)
     mapped = _grid(request, waveform, sources, library, session_tempo_bpm)
-    grid = mapped.grid.covering(request.start_s, end_s)
+    counted = _counted_as(mapped.grid, session_tempo_bpm)
+    grid = counted.covering(request.start_s, end_s)
     first = grid.beats_per_bar * int(np.ceil(grid.beat_at(request.start_s) / grid.beats_per_bar))
     upbeat = upbeat_sounds(waveform, request.start_s, grid.time_at(float(first)))
     bars = bars_of_region(grid, request.start_s, end_s, upbeat=upbeat, bars=request.bars)
@@ -171,6 +172,19 @@ def _grid(
     if request.downbeat_s is not None:
         mapped = replace(mapped, grid=mapped.grid.with_downbeat_at(request.downbeat_s))
     return mapped
+
+
+def _counted_as(grid: BeatGrid, session_tempo_bpm: float | None) -> BeatGrid:
+    """The map counted in the session's beats: 70 BPM plays in 140 BPM as it is, not twice as fast.
+
+    The nearest octave is taken, so no clip is ever stretched by more than the square root of 2.
+    """
+    if session_tempo_bpm is None:
+        return grid
+    octaves = round(float(np.log2(session_tempo_bpm / grid.tempo_bpm)))
+    for _ in range(abs(octaves)):
+        grid = grid.doubled() if octaves > 0 else grid.halved()
+    return grid
 
 
 def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float | None) -> _Mapped:

@@ -23,6 +23,7 @@ from engine.audio.waveform import Waveform
 from engine.errors import UsageError
 from engine.grid import BeatGrid
 from engine.models.ranker import ClipFeatures
+from engine.naming import without_tempo_and_key
 from engine.theory import Key
 
 __all__ = ["ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_region"]
@@ -61,8 +62,8 @@ class ClipRequest:
             end_s is not None and not (np.isfinite(end_s) and end_s > self.start_s)
         ):
             raise UsageError(
-                f"A clip from {self.start_s:g} s to {end_s if end_s is None else f'{end_s:g}'} s "
-                "cannot be meant.",
+                f"A clip from {self.start_s:g} s to "
+                f"{'its end' if end_s is None else f'{end_s:g} s'} cannot be meant.",
                 hint="Give --start and --end in seconds of the file, start before end.",
                 code="bad_region",
             )
@@ -133,8 +134,8 @@ class ClipAnalysis:
 
     @property
     def title(self) -> str:
-        """The file's name without its ending."""
-        return self.request.path.stem
+        """The file's name without its ending, and without the tempo and key stated in it."""
+        return without_tempo_and_key(self.request.path.stem)
 
     @property
     def downbeat_s(self) -> float:

@@ -16,12 +16,16 @@ from engine.analysis.records import KeyEstimate, SongAnalysis
 from engine.analysis.song import analyse_song
 from engine.analysis.tempo import hints_from_name
 from engine.audio.waveform import Waveform
+from engine.errors import UsageError
 from engine.grid import BeatGrid
 from engine.library.library import Library
 from engine.library.rows import Correction, SongRow
 from engine.theory import Key, Role
 
-__all__ = ["analyse_with_corrections", "apply_correction", "correct_song"]
+__all__ = ["analyse_again", "analyse_with_corrections", "apply_correction", "correct_song"]
+
+#: Tempos that a song may be given [BPM].
+TEMPO_RANGE: Final = (20.0, 400.0)
 
 #: A stated tempo this close to a simple multiple of the measured one means that multiple.
 _SAME_TEMPO: Final = 0.005
@@ -45,23 +49,35 @@ def analyse_with_corrections(
     analysis = analyse_song(stems, loop=loop, tempo_hint_bpm=hints_from_name(name).tempo_bpm)
     if not corrections:
         return analysis
-    return _corrected(stems, analysis.grid, analysis, corrections)
+    return _corrected(stems, analysis, corrections)
+
+
+def analyse_again(library: Library, song_id: str, *, name: str) -> SongRow:
+    """Analyse a song's stored stems with this version of dawlink; corrections stay.
+
+    Raises:
+        UsageError: no such song.
+        LibraryUnusable, UnwritableOutput: see :class:`Library`.
+    """
+    analysis = analyse_with_corrections(
+        _stored_stems(library, song_id),
+        library.corrections(song_id),
+        loop=library.song(song_id).kind == "loop",
+        name=name,
+    )
+    return library.replace_analysis(song_id, analysis)
 
 
 def correct_song(library: Library, song_id: str, corrections: Sequence[Correction]) -> SongRow:
     """Note corrections and bring the song's beats, features and windows in line with them.
 
     Raises:
-        UsageError: no such song.
+        UsageError: no such song, a tempo that no music has, a downbeat outside the song.
         LibraryUnusable, UnwritableOutput: see :class:`Library`.
     """
     before = library.analysis(song_id)
-    stems = {
-        stem.role: library.waveform(stem)
-        for stem in library.stems(song_id)
-        if stem.role != "harmonic" or _only_harmonic(library, song_id)
-    }
-    after = _corrected(stems, library.grid(song_id), before, corrections)
+    _check(corrections, before)
+    after = _corrected(_stored_stems(library, song_id), before, corrections)
     for correction in corrections:
         library.correct(song_id, correction)
     return library.replace_analysis(song_id, after)
@@ -84,23 +100,21 @@ def apply_correction(grid: BeatGrid, correction: Correction) -> BeatGrid:
 
 def _corrected(
     stems: Mapping[Role, Waveform],
-    grid: BeatGrid,
     before: SongAnalysis,
     corrections: Sequence[Correction],
 ) -> SongAnalysis:
     """A new analysis on the corrected map; a person's word has full confidence."""
-    key = before.key
+    grid, key, tempo, tracker = before.grid, before.key, before.tempo, before.tracker
     for correction in corrections:
         grid = apply_correction(grid, correction)
         if correction.field == "key":
             key = KeyEstimate(Key.parse(str(correction.value)), 1.0, "person", agreement=True)
-    if any(correction.field != "key" for correction in corrections):
-        grid = replace(grid, confidence=1.0)
-    after = analyse_song(stems, grid=grid, key=key.key)
-    tempo = before.tempo
-    if abs(np.log2(grid.tempo_bpm / tempo.bpm)) > 1e-6:
+    fields = {correction.field for correction in corrections}
+    if fields - {"key"}:
+        grid, tracker = replace(grid, confidence=1.0), "person"
+    if fields & {"tempo", "half", "double"}:
         tempo = replace(tempo, bpm=grid.tempo_bpm, confidence=1.0, hypotheses=())
-    tracker = before.tracker if grid is before.grid else "person"
+    after = analyse_song(stems, grid=grid, key=key.key)
     return replace(after, key=key, tempo=tempo, tracker=tracker, tracked_on=before.tracked_on)
 
 
@@ -135,6 +149,27 @@ def _steady(grid: BeatGrid) -> bool:
     return bool(spans.max() - spans.min() < 1e-3)
 
 
-def _only_harmonic(library: Library, song_id: str) -> bool:
-    roles = {stem.role for stem in library.stems(song_id)}
-    return not roles & {"bass", "other"}
+def _stored_stems(library: Library, song_id: str) -> dict[Role, Waveform]:
+    """The song's own stems, without the sum ``harmonic`` where its parts are there."""
+    rows = {stem.role: stem for stem in library.stems(song_id)}
+    if rows.keys() & {"bass", "other"}:
+        rows.pop("harmonic", None)
+    return {role: library.waveform(row) for role, row in rows.items()}
+
+
+def _check(corrections: Sequence[Correction], before: SongAnalysis) -> None:
+    low, high = TEMPO_RANGE
+    for correction in corrections:
+        value = float(correction.value or 0) if correction.field in ("tempo", "downbeat") else 0.0
+        if correction.field == "tempo" and not low <= value <= high:
+            raise UsageError(
+                f"A tempo of {value:g} BPM is outside {low:g}..{high:g} BPM.",
+                hint="Give beats per minute, like --tempo 120.",
+                code="bad_tempo",
+            )
+        if correction.field == "downbeat" and value > before.duration_s:
+            raise UsageError(
+                f"The song is {before.duration_s:.1f} s long, no bar begins at {value:g} s.",
+                hint="Give a second of the song on which a bar begins, like --downbeat 1.25.",
+                code="bad_downbeat",
+            )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,21 @@ from engine.analysis.fingerprint import best_match, fingerprint
 from engine.audio.waveform import Waveform
 from engine.clips import ClipSource
 from engine.errors import DawlinkError
-from engine.files import atomic_path
+from engine.files import write_whole
 from engine.library.library import Library
-from engine.library.rows import StemRow
 from engine.theory import Role
 
 __all__ = ["recognise", "remember_voice"]
+
+#: The file is nothing but the sub-fingerprints: thousands of them are read for one question.
+_STORED: Final = np.dtype("<u4")
+_NOTHING: Final = np.zeros(0, dtype=np.uint32)
 
 
 def remember_voice(library: Library, song_id: str, stems: Mapping[Role, Waveform]) -> None:
     """Keep the fingerprint of a song that was just added. Losing it costs time, not answers."""
     role = _telling_role(tuple(stems))
-    if role is not None:
-        _keep(_path(library, song_id), fingerprint(stems[role]))
+    _keep(_path(library, song_id), _NOTHING if role is None else fingerprint(stems[role]))
 
 
 def recognise(library: Library, waveform: Waveform) -> ClipSource | None:
@@ -38,32 +41,22 @@ def recognise(library: Library, waveform: Waveform) -> ClipSource | None:
     query = fingerprint(waveform)
     if not query.any():
         return None
-    found = best_match(query, _references(library))
+    references = {song_id: _reference(library, song_id) for song_id in library.song_ids()}
+    found = best_match(query, references)
     if found is None:
         return None
     song_id, match = found
     return ClipSource(song_id, match.offset_s, exact=False)
 
 
-def _references(library: Library) -> Mapping[str, NDArray[np.uint32]]:
-    by_song: dict[str, dict[Role, StemRow]] = {}
-    for stem in library.stems():
-        by_song.setdefault(stem.song_id, {})[stem.role] = stem
-    references: dict[str, NDArray[np.uint32]] = {}
-    for song_id, stems in by_song.items():
-        role = _telling_role(tuple(stems))
-        if role is not None:
-            references[song_id] = _reference(library, song_id, stems[role])
-    return references
-
-
-def _reference(library: Library, song_id: str, stem: StemRow) -> NDArray[np.uint32]:
+def _reference(library: Library, song_id: str) -> NDArray[np.uint32]:
+    """A song's fingerprint, from its file or made again; empty when nothing tells it."""
     path = _path(library, song_id)
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        kept: NDArray[np.uint32] = np.load(path, mmap_mode="r", allow_pickle=False)
-        if kept.dtype == np.uint32 and kept.ndim == 1:
-            return kept
-    made = fingerprint(library.waveform(stem))
+    with contextlib.suppress(OSError):
+        return np.fromfile(path, dtype=_STORED)
+    stems = {stem.role: stem for stem in library.stems(song_id)}
+    role = _telling_role(tuple(stems))
+    made = _NOTHING if role is None else fingerprint(library.waveform(stems[role]))
     _keep(path, made)
     return made
 
@@ -77,9 +70,9 @@ def _telling_role(roles: tuple[Role, ...]) -> Role | None:
 
 
 def _path(library: Library, song_id: str) -> Path:
-    return library.folder / "index" / "fingerprints" / f"{song_id}.npy"
+    return library.folder / "index" / "fingerprints" / f"{song_id}.u32"
 
 
 def _keep(path: Path, values: NDArray[np.uint32]) -> None:
-    with contextlib.suppress(DawlinkError), atomic_path(path) as temporary:
-        np.save(temporary, values, allow_pickle=False)
+    with contextlib.suppress(DawlinkError):
+        write_whole(path, values.astype(_STORED).tobytes())

@@ -13,10 +13,16 @@ from typing import Final
 
 from engine.theory import Key
 
-__all__ = ["safe_name", "tempo_and_key"]
+__all__ = ["safe_name", "tempo_and_key", "without_tempo_and_key"]
 
 _FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED: Final = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$", re.IGNORECASE)
+#: ``104bpm Am``, ``(98.5 BPM)``: a tempo, and a key right behind it.
+_STATED: Final = re.compile(
+    r"[\s_(\[-]*(?<![0-9A-Za-z])\d{2,3}(?:[.,]\d+)?[\s_-]*bpm(?![A-Za-z])"
+    r"(?:[\s_-]+[A-G][#b]?(?:m|min|maj|minor|major)?(?![A-Za-z]))?[)\]]?",
+    re.IGNORECASE,
+)
 #: Bytes of UTF-8 in one name; file systems allow 255 and a role and suffix are still to come.
 MAX_BYTES: Final = 120
 
@@ -37,3 +43,8 @@ def tempo_and_key(tempo_bpm: float, key: Key | None) -> str:
     """``120bpm Am``; the tempo with up to two decimals, the key left out when unknown."""
     tempo = f"{tempo_bpm:.2f}".rstrip("0").rstrip(".")
     return f"{tempo}bpm {key.short}" if key else f"{tempo}bpm"
+
+
+def without_tempo_and_key(title: str) -> str:
+    """``lead 104bpm Am`` as ``lead``: the source's tempo and key say nothing about a render."""
+    return _STATED.sub("", title).strip(" _-") or title

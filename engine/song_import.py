@@ -17,7 +17,7 @@ import numpy as np
 from engine.analysis.records import FEATURE_VERSION
 from engine.audio.decode import decode, decode_streams, require_length, require_sound
 from engine.audio.waveform import Waveform
-from engine.corrections import analyse_with_corrections
+from engine.corrections import analyse_again, analyse_with_corrections
 from engine.errors import UnusableInput, UsageError
 from engine.fingerprints import remember_voice
 from engine.ingest import SourcePlan, role_of, sum_files
@@ -99,9 +99,9 @@ def _import_mix(
     chosen = choose_separator(separator)
     content = audio_key(mix).sha
     song_id = song_id_for("song", content)
-    if _is_in(song_id, library):
-        library.add_sources(song_id, sources)
-        return Imported(song_id, is_new=False)
+    known = _recognised(song_id, sources, plan, library)
+    if known is not None:
+        return known
     stems = dict(chosen.separate(mix))
     note = f"separated by the fallback {chosen.name}" if chosen.is_fallback else ""
     stored = {role: library.store_audio(stem) for role, stem in _with_sums(stems).items()}
@@ -133,11 +133,11 @@ def _finish(
     notes: tuple[str, ...] = (),
 ) -> Imported:
     """Analyse and store what is not in yet."""
-    if _is_in(song_id, library):
-        library.add_sources(song_id, sources)
-        return Imported(song_id, is_new=False)
+    known = _recognised(song_id, sources, plan, library)
+    if known is not None:
+        return known
     analysis = analyse_with_corrections(
-        stems, library.corrections(song_id), loop=kind == "loop", name=plan.files[0].path.stem
+        stems, library.corrections(song_id), loop=kind == "loop", name=_telling_name(plan)
     )
     song = library.add_song(
         NewSong(
@@ -160,8 +160,7 @@ def _stems_of(plan: SourcePlan) -> dict[Role, Waveform]:
         return _streams(plan.files[0].path)
     stems: dict[Role, Waveform] = {}
     for role in dict.fromkeys(file.role for file in plan.files):
-        name: Role = "drums" if role == "percussion" else role
-        stems[name] = sum_files(plan.of_role(role))
+        stems[_stored(role)] = sum_files(plan.of_role(role))
     return stems
 
 
@@ -229,30 +228,56 @@ def _require_audible(stems: dict[Role, Waveform], plan: SourcePlan) -> dict[Role
 
 
 def _known_by_files(shas: Mapping[Path, str], library: Library, plan: SourcePlan) -> str:
-    """The song that all these files made before, if its features are of this version."""
+    """The song that these files made before in these roles, if its features are today's."""
     sets = [set(library.find_source(sha)) for sha in shas.values()]
     shared = set.intersection(*sets) if sets else set()
     kinds = {"song": {"song"}, "stem": {"loop", "stem"}}.get(plan.kind, {"multitrack"})
+    wanted = {(shas[file.path], _stored(file.role)) for file in plan.files}
     for song_id in sorted(shared):
         song = library.song(song_id)
-        same_files = {s.sha256 for s in library.sources(song_id)} == set(shas.values())
-        if song.kind in kinds and song.feature_version == FEATURE_VERSION and same_files:
+        made_from = {(s.sha256, _stored(s.role or "mix")) for s in library.sources(song_id)}
+        # A single file may be known under several hashes: the same audio in other containers.
+        same = wanted == made_from if plan.kind == "multitrack" else wanted <= made_from
+        if song.kind in kinds and song.feature_version == FEATURE_VERSION and same:
             return song_id
     return ""
 
 
-def _is_in(song_id: str, library: Library) -> bool:
+def _recognised(
+    song_id: str, sources: tuple[SourceFile, ...], plan: SourcePlan, library: Library
+) -> Imported | None:
+    """The song if it is in, its sources noted; what an older dawlink analysed is renewed."""
     try:
-        library.song(song_id)
+        song = library.song(song_id)
     except UsageError:
-        return False
-    return True
+        return None
+    library.add_sources(song_id, sources)
+    if song.feature_version == FEATURE_VERSION:
+        return Imported(song_id, is_new=False)
+    analyse_again(library, song_id, name=_telling_name(plan))
+    return Imported(song_id, is_new=False, notes=("analysed again for this version of dawlink",))
+
+
+def _telling_name(plan: SourcePlan) -> str:
+    """The name that may tell a tempo."""
+    return plan.files[0].path.stem
+
+
+def _stored(role: Role) -> Role:
+    return "drums" if role == "percussion" else role
 
 
 def _sources(plan: SourcePlan, shas: Mapping[Path, str]) -> tuple[SourceFile, ...]:
     found = []
     for file in plan.files:
-        status = file.path.stat()
+        try:
+            status = file.path.stat()
+        except OSError as error:
+            raise UnusableInput(
+                f"{file.path} cannot be read: {error.strerror or error}.",
+                hint="Check that the file is still there and readable.",
+                code="unreadable",
+            ) from error
         found.append(
             SourceFile(
                 path=file.path.resolve(),

@@ -24,7 +24,9 @@ DEFAULT_PACE: Final = 0.1
 _BYTES: Final = {"16": 2, "24": 3, "32f": 4}
 #: Size of FLAC files of music against WAV of the same depth.
 _FLAC_SHARE: Final = 0.65
-_DEFAULT_RATE_HZ: Final = 44100
+#: Clips of a higher rate are rendered at a lower one unless it is asked for.
+_HIGHEST_RATE_HZ: Final = 96000
+#: Channels of stems and mix; the clip keeps its own.
 _CHANNELS: Final = 2
 _BEATS_PER_BAR: Final = 4
 
@@ -51,11 +53,13 @@ def estimate(line: PlanLine, *, pace: float) -> Estimate:
         info = probe(line.request.path)
     except DawlinkError:
         return Estimate(files, None, None)
-    written_s = tracks * _length_s(line, info.duration_s)
-    rate = line.writing.sample_rate or min(info.sample_rate, 96000) or _DEFAULT_RATE_HZ
-    size = written_s * rate * _CHANNELS * _BYTES[line.writing.bit_depth]
+    length_s = _length_s(line, info.duration_s)
+    clip_tracks = int(line.writing.clip) * (line.top or 1)
+    channels = _CHANNELS * (tracks - clip_tracks) + info.channels * clip_tracks
+    rate = line.writing.sample_rate or min(info.sample_rate, _HIGHEST_RATE_HZ)
+    size = length_s * rate * channels * _BYTES[line.writing.bit_depth]
     share = _FLAC_SHARE if line.writing.file_format == "flac" else 1.0
-    return Estimate(files, round(size * share), round(written_s * pace, 1))
+    return Estimate(files, round(size * share), round(tracks * length_s * pace, 1))
 
 
 def audio_seconds(line: PlanLine) -> float | None:

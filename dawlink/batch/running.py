@@ -118,8 +118,7 @@ def run_batch(
             else:
                 yield skipped
         answer = partial(_answer, state)
-        group = lambda job: cast("LineJob", job).clip_sha  # noqa: E731
-        run = run_jobs(renderer, waiting, workers=jobs, answer=answer, group=group)
+        run = run_jobs(renderer, waiting, workers=jobs, answer=answer, group=_clip_of)
         with contextlib.closing(run):
             for finished in run:
                 yield _noted(finished, state)
@@ -144,6 +143,10 @@ def _descriptions(done: DoneLine, out: Path) -> tuple[Document, ...] | None:
         except (OSError, ValueError, TypeError):
             return None
     return tuple(documents)
+
+
+def _clip_of(job: LineJob) -> str:
+    return job.clip_sha
 
 
 def _answer(state: BatchState, job: LineJob, files: _Writing) -> _OwnFiles:

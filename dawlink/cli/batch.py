@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,15 @@ from engine.errors import SomeItemsFailed
 
 app = typer.Typer(help="Render a plan of many lines.")
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Foretold:
+    """A line of a dry run, and whether it is done already."""
+
+    line: PlanLine
+    estimate: Estimate
+    done: bool
 
 
 @app.command()
@@ -139,53 +149,60 @@ def _foretell(
     """What each line would make, in the order of the plan."""
     jobs = jobs_of(lines, settings.library)
     with BatchState.look(out) as state:
-        done = {job.line.number: done_already(job, state, out) for job in jobs}
-    known = [(line, found.seconds) for line in lines if (found := done[line.number])]
-    measured = pace_of(known)
-    basis = "the lines done here" if measured else "a measured average; machines differ"
-    made: list[tuple[PlanLine, Estimate, bool]] = []
-    for line in lines:
-        is_done = not fresh and done[line.number] is not None
-        made.append((line, estimate(line, pace=measured or DEFAULT_PACE), is_done))
-    left = [found for _, found, is_done in made if not is_done]
-    size = sum(found.size_bytes or 0 for found in left)
-    seconds = sum(found.seconds or 0.0 for found in left) / min(settings.workers, len(left) or 1)
+        done = [done_already(job, state, out) for job in jobs]
+    measured = pace_of((found.line, found.seconds) for found in done if found is not None)
+    foretold = [
+        _Foretold(line, estimate(line, pace=measured or DEFAULT_PACE), not fresh and known)
+        for line, known in zip(lines, (found is not None for found in done), strict=True)
+    ]
+    left = [item.estimate for item in foretold if not item.done]
+    summary = {
+        "render": len(left),
+        "skip": len(foretold) - len(left),
+        "size_bytes": sum(item.size_bytes or 0 for item in left),
+        "seconds": round(sum(item.seconds or 0.0 for item in left) / _at_once(settings, left), 1),
+        "seconds_from": "lines done here" if measured else "a measured average",
+        "size_from": "length and format",
+        "out": str(out.resolve()),
+    }
     if json:
-        for line, found, is_done in made:
-            emit_json_line(_foretold(line, found, is_done=is_done))
-        summary = {"render": len(left), "skip": len(made) - len(left), "size_bytes": size}
-        summary_text = {"seconds": round(seconds, 1), "estimated_from": basis}
-        emit_json_line({"summary": {**summary, **summary_text, "out": str(out.resolve())}})
+        for item in foretold:
+            emit_json_line(_foretold(item))
+        emit_json_line({"summary": summary})
         return
-    print_table(
-        ["line", "would", "clip", "files", "MB", "seconds", "folder"],
-        [_foretold_row(line, found, is_done=is_done) for line, found, is_done in made],
-    )
+    columns = ["line", "would", "clip", "files", "MB", "seconds", "folder"]
+    print_table(columns, [_foretold_row(item) for item in foretold])
     emit_text(
-        f"{len(left)} to render, {len(made) - len(left)} done before; about {size / 1e6:.0f} MB "
-        f"and {seconds:.0f} s (size from length and format, time from {basis})."
+        f"{summary['render']} to render, {summary['skip']} done before; about "
+        f"{sum(item.size_bytes or 0 for item in left) / 1e6:.0f} MB (from {summary['size_from']}) "
+        f"and {summary['seconds']} s (from {summary['seconds_from']})."
     )
 
 
-def _foretold(line: PlanLine, found: Estimate, *, is_done: bool) -> Document:
+def _at_once(settings: Settings, left: list[Estimate]) -> int:
+    return max(1, min(settings.workers, len(left)))
+
+
+def _foretold(item: _Foretold) -> Document:
     return {
-        "line": line.number,
-        "status": "skip" if is_done else "render",
-        "clip": str(line.request.path.resolve()),
-        "folder": str(line.folder),
-        "files": found.files,
-        "size_bytes": found.size_bytes,
-        "seconds": found.seconds,
+        "line": item.line.number,
+        "status": "skip" if item.done else "render",
+        "clip": str(item.line.request.path.resolve()),
+        "folder": str(item.line.folder),
+        "files": item.estimate.files,
+        "size_bytes": item.estimate.size_bytes,
+        "seconds": item.estimate.seconds,
     }
 
 
-def _foretold_row(line: PlanLine, found: Estimate, *, is_done: bool) -> tuple[object, ...]:
+def _foretold_row(item: _Foretold) -> tuple[object, ...]:
+    size, seconds = item.estimate.size_bytes, item.estimate.seconds
     return (
-        line.number,
-        "skip" if is_done else "render",
-        line.request.path.name,
-        found.files,
-        "?" if found.size_bytes is None else f"{found.size_bytes / 1e6:.1f}",
-        "?" if found.seconds is None else f"{found.seconds:.1f}",
-        str(line.folder),
+        item.line.number,
+        "skip" if item.done else "render",
+        item.line.request.path.name,
+        item.estimate.files,
+        "?" if size is None else f"{size / 1e6:.1f}",
+        "?" if seconds is None else f"{seconds:.1f}",
+        str(item.line.folder),
     )

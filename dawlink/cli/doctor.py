@@ -156,8 +156,10 @@ def _weights(separator: str) -> Check:
     if cached_weights(model):
         return Check(name, "ok", "cached")
     fetch = f"{sys.executable} -c \"from demucs.pretrained import get_model; get_model('{model}')\""
-    without = f"full mixes are separated by the fallback {FallbackSeparator.name}"
-    return Check(name, "note", f"not here: {without if separator == 'auto' else 'fetch them'}", fetch)
+    found = "not here: the first full mix fetches them"
+    if separator == "auto":
+        found = f"not here: full mixes are separated by the fallback {FallbackSeparator.name}"
+    return Check(name, "note", found, fetch)
 
 
 def cached_weights(model: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,10 @@ from dawlink.settings import Settings
 from engine.clips import ClipRequest
 from engine.errors import UsageError
 from engine.suggestions import SuggestOptions, parse_roles
-from engine.theory import Key
+from engine.theory import Key, Role
+
+if TYPE_CHECKING:
+    from engine.library.library import Library
 
 __all__ = [
     "Bars",
@@ -35,6 +39,7 @@ __all__ = [
     "Transpose",
     "clip_request",
     "suggest_options",
+    "with_known_songs",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -112,6 +117,16 @@ def clip_request(
     )
 
 
+def with_known_songs(wanted: SuggestOptions, library: Library) -> SuggestOptions:
+    """``wanted`` with the full ids of the songs that ``--exclude-song`` means.
+
+    Raises:
+        UsageError: one of them is not in the library.
+    """
+    ids = frozenset(library.resolve(song, kind="song") for song in wanted.exclude_songs)
+    return replace(wanted, exclude_songs=ids)
+
+
 def suggest_options(
     *,
     tempo: float | None,
@@ -139,7 +154,7 @@ def suggest_options(
         tempo_bpm=tempo,
         key=Key.parse(key) if key else None,
         transpose=transpose,
-        roles=parse_roles(roles),
+        roles=_distinct(parse_roles(roles)),
         limit=limit or settings.limit,
         max_semitones=settings.max_semitones,
         tempo_range=settings.tempo_range,
@@ -147,3 +162,20 @@ def suggest_options(
         include_own=include_own,
         only_stems=only_stems,
     )
+
+
+def _distinct(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    """The roles, if each of them is another kind of stem."""
+    if "mix" in roles:
+        raise UsageError(
+            "A mix is not a stem that could accompany a clip.",
+            hint="Ask for drums, bass, other, vocals, harmonic or percussion.",
+            code="bad_role",
+        )
+    if {"drums", "percussion"} <= set(roles):
+        raise UsageError(
+            "drums and percussion are two names of one role.",
+            hint="Write --roles harmonic,percussion.",
+            code="bad_role",
+        )
+    return roles

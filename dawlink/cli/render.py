@@ -107,6 +107,7 @@ def render(
             only_stems=chosen_stems,
             settings=settings,
         )
+        wanted = given.with_known_songs(wanted, engine.library)
         reply = engine.suggest(request, wanted, model=settings.model)
         chosen = choose(reply, rank=wanted_rank, top=count)
         document, _ = render_and_describe(engine, reply, chosen, writing)

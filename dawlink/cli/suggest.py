@@ -62,6 +62,7 @@ def suggest(
         settings=settings,
     )
     with open_engine(settings) as engine:
+        wanted = given.with_known_songs(wanted, engine.library)
         reply = engine.suggest(request, wanted, model=settings.model)
     if json:
         emit_json(suggest_document(reply))

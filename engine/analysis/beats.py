@@ -118,9 +118,10 @@ class MadmomTracker:
 
     def track(self, waveform: Waveform, *, tempo_hint_bpm: float | None = None) -> TrackedBeats:
         """See :meth:`BeatTracker.track`."""
+        tempo_range = _tempo_range(tempo_hint_bpm)
         activation = madmom_compat.activations(_levelled(waveform))
         decoded = madmom_compat.decode(
-            activation, beats_per_bar=METRES, tempo_range_bpm=_tempo_range(tempo_hint_bpm)
+            activation, beats_per_bar=METRES, tempo_range_bpm=tempo_range
         )
         return _tracked(decoded, activation, self.name)
 
@@ -157,12 +158,14 @@ class MadmomInferTracker:
         """See :meth:`BeatTracker.track`."""
         from madmom_infer.features.downbeats import DBNDownBeatTrackingProcessor
 
-        activation = self._activations(_levelled(waveform))
         slowest, fastest = _tempo_range(tempo_hint_bpm)
+        activation = self._activations(_levelled(waveform))
         decoder = DBNDownBeatTrackingProcessor(
             beats_per_bar=list(METRES), min_bpm=slowest, max_bpm=fastest, fps=ACTIVATION_FPS
         )
-        rows = np.asarray(decoder(activation), dtype=np.float64).reshape(-1, 2)
+        rows = np.asarray(decoder(madmom_compat.bounded(activation)), dtype=np.float64).reshape(
+            -1, 2
+        )
         positions = rows[:, 1].astype(np.int64) - 1
         metre = int(positions.max()) + 1 if positions.size else METRES[-1]
         decoded = DecodedBeats(rows[:, 0], positions, max(metre, METRES[0]), 0.0)
@@ -201,6 +204,7 @@ class LibrosaTracker:
         import librosa
 
         hop = MODEL_RATE_HZ // ACTIVATION_FPS
+        _tempo_range(tempo_hint_bpm)
         signal = _levelled(waveform)
         if signal.size < 4096 or not np.any(signal):
             return _nothing(self.name)
@@ -208,10 +212,9 @@ class LibrosaTracker:
             y=signal, sr=MODEL_RATE_HZ, hop_length=hop, n_fft=2048, n_mels=64
         )
         level_db = librosa.power_to_db(mel)
-        strength, low = (
-            librosa.onset.onset_strength(S=part, sr=MODEL_RATE_HZ, hop_length=hop)
-            for part in (level_db, level_db[:4])
-        )
+        strength = librosa.onset.onset_strength(S=level_db, sr=MODEL_RATE_HZ, hop_length=hop)
+        bass = np.sqrt(mel[:2].sum(axis=0))
+        low = np.maximum(np.diff(bass, prepend=bass[:1]), 0.0)
         _, frames = librosa.beat.beat_track(
             onset_envelope=strength, sr=MODEL_RATE_HZ, hop_length=hop, trim=False,
             start_bpm=tempo_hint_bpm or 120.0, bpm=tempo_hint_bpm,

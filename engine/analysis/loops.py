@@ -27,7 +27,7 @@ from engine.analysis.beats import (
     mono_at,
 )
 from engine.analysis.records import TempoEstimate, TempoHypothesis
-from engine.analysis.tempo import tempo_preference
+from engine.analysis.tempo import settle_octave, tempo_preference
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
 from engine.grid import BeatGrid
@@ -98,7 +98,7 @@ def track_loop(
         check_tempo(tempo_hint_bpm)
     _check(signal, waveform.duration_s)
     attacks = attack_function(signal)
-    tracked = (tracker or default_tracker()).track(_tiled(signal))
+    tracked = settle_octave((tracker or default_tracker()).track(_tiled(signal)))
     weights = _count_weights(waveform.duration_s, attacks, tracked, tempo_hint_bpm)
     if not weights:
         bpm = tempo_hint_bpm or _tracked_bpm(tracked) or 120.0

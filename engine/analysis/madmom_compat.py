@@ -44,6 +44,7 @@ __all__ = [
     "MODEL_RATE_HZ",
     "DecodedBeats",
     "activations",
+    "bounded",
     "decode",
     "is_installed",
     "key_labels",
@@ -56,6 +57,9 @@ __all__ = [
 ACTIVATION_FPS: Final = 100
 #: The models hear mono audio at this rate [Hz].
 MODEL_RATE_HZ: Final = 44_100
+
+#: Logarithms of probabilities are taken: none may be 0, nor beat and downbeat together 1.
+LEAST_PROBABILITY: Final = 1e-6
 
 _ABC_NAMES: Final = ("MutableSequence", "MutableMapping", "Sequence", "Mapping", "Iterable")
 _NUMPY_NAMES: Final = {"float": float, "int": int, "object": object, "complex": complex}
@@ -239,6 +243,14 @@ def decode(
         return _decode(decoder, activation, beats_per_bar)
 
 
+def bounded(activation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Activations as proper probabilities: no zeros, and something left for "no beat"."""
+    inner = np.maximum(activation, LEAST_PROBABILITY)
+    total = inner.sum(axis=1, keepdims=True)
+    most = 1 - LEAST_PROBABILITY
+    return np.ascontiguousarray(np.where(total > most, inner * (most / total), inner), np.float32)
+
+
 def _decode(
     decoder: _Decoder, activation: NDArray[np.float32], beats_per_bar: Sequence[int]
 ) -> DecodedBeats:
@@ -247,7 +259,7 @@ def _decode(
     if loud.size < 2:
         return DecodedBeats(np.empty(0), np.empty(0, np.int64), beats_per_bar[-1], -np.inf)
     first, last = int(loud[0]), int(loud[-1]) + 1
-    heard = np.ascontiguousarray(activation[first:last])
+    heard = bounded(activation[first:last])
     results = [hmm.viterbi(heard) for hmm in decoder.hmms]
     best = int(np.argmax([log_probability for _, log_probability in results]))
     path, log_probability = results[best]

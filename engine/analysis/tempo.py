@@ -45,7 +45,7 @@ _BPM_IN_NAME: Final = re.compile(r"(?<![\d.])(\d{2,3}(?:[.,]\d+)?)[\s_-]*bpm", r
 _BPM_BEFORE: Final = re.compile(r"bpm[\s_-]*(\d{2,3}(?:[.,]\d+)?)(?!\d)", re.IGNORECASE)
 _BARE_NUMBER: Final = re.compile(r"(?<![\dA-Za-z.])(\d{2,3})(?![\dA-Za-z.])")
 _KEY_WORD: Final = re.compile(
-    r"(?<![A-Za-z0-9#])([A-G](?:#|b|s(?=[\s_-]|m|min|maj))?)[\s_-]?(major|maj|minor|min|m)"
+    r"(?!^Am\s)(?<![A-Za-z0-9#])([A-G](?:#|b|s(?=[\s_-]|m|min|maj))?)[\s_-]?(major|maj|minor|min|m)"
     r"(?![A-Za-z0-9])",
     re.IGNORECASE,
 )

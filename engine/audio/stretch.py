@@ -16,8 +16,8 @@ Two implementations of one seam, :class:`Stretcher`, both on Rubber Band's R3 ("
 Both share the plan of :mod:`engine.audio.warp`, which also corrects the engine's bias on attacks.
 Pitch is changed as in R3's offline mode: stretched by slope × pitch, then resampled (here by
 soxr). Stereo is processed as a pair, which keeps the mono sum and the centre at a small cost to
-the single channels. ``pylibrb`` keeps Python's lock while it works: renders run in parallel as
-processes, not as threads. A warp that changes nothing is copied, bit for bit.
+the single channels. ``pylibrb`` lets go of Python's lock while it works, so renders may run in
+parallel as threads. A warp that changes nothing is copied, bit for bit.
 """
 
 from __future__ import annotations

@@ -53,6 +53,11 @@ class LibraryReader:
             found = session.scalars(select(Song).order_by(Song.added_at, Song.id))
             return tuple(mapping.song_row(song) for song in found)
 
+    def song_ids(self) -> tuple[str, ...]:
+        """Ids of every song, sorted; much cheaper than their rows."""
+        with self._database.reading() as session:
+            return tuple(session.scalars(select(Song.id).order_by(Song.id)))
+
     def song(self, song_id: str) -> SongRow:
         """One song.
 

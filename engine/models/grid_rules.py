@@ -7,7 +7,8 @@ Three terms, each in [0, 1]:
 - *balance*: one minus the standard deviation of the three-band spectrum of the sum.
 
 The search has two stages: :mod:`engine.models.coarse` finds the stems that are worth placing,
-:mod:`engine.models.exact` places them. Groups are scored by the mean of all their pairs.
+:mod:`engine.models.exact` places them. A group scores the sum of the terms of all its pairs, as
+a share of the most that sum can be.
 """
 
 from __future__ import annotations
@@ -69,19 +70,19 @@ class GridRules:
         pairs = list(itertools.combinations(range(len(voices)), 2))
         balance = _balance_of_group(voices, shape)
         score, harmony, rhythm = (np.zeros(shape, dtype=np.float32) for _ in range(3))
-        pitched_pairs = 0
+        weight, pitched_pairs = 0.0, 0
         for a, b in pairs:
             groove = _outer(voices[a].onsets, voices[b].onsets, a, b, shape)
             rhythm += groove / len(pairs)
-            pair = self.rules.rhythm * groove + self.rules.balance * balance
-            weight = self.rules.rhythm + self.rules.balance
+            score += self.rules.rhythm * groove + self.rules.balance * balance
+            weight += self.rules.rhythm + self.rules.balance
             if voices[a].pitched and voices[b].pitched:
                 match = _outer(voices[a].chroma, voices[b].chroma, a, b, shape)
                 harmony += match
                 pitched_pairs += 1
-                pair = pair + self.rules.harmony * match
+                score += self.rules.harmony * match
                 weight += self.rules.harmony
-            score += pair / (weight * len(pairs))
+        score = (score / weight).astype(np.float32)
         parts = {"rhythm": rhythm, "balance": balance}
         if pitched_pairs:
             parts["harmony"] = (harmony / pitched_pairs).astype(np.float32)

@@ -173,15 +173,10 @@ def _pool_windows(pool: RolePool) -> Windows:
             pool.onsets[taken].astype(np.float32),
             pool.beats_per_bar,
         )
-        harmony.append(vectors[0])
+        harmony.append(vectors[0].T)
         rhythm.append(vectors[1])
-    return Windows(
-        np.ascontiguousarray(np.concatenate(harmony).T),
-        np.concatenate(rhythm),
-        first,
-        stem,
-        pool.bars,
-    )
+    joined = np.concatenate(harmony, axis=1)
+    return Windows(joined, np.concatenate(rhythm), first, stem, pool.bars)
 
 
 def _unit(values: NDArray[np.float32], *, axis: int) -> NDArray[np.float32]:

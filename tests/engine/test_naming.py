@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.naming import safe_name, tempo_and_key
+from engine.naming import safe_name, tempo_and_key, without_tempo_and_key
 from engine.theory import Key
 
 
@@ -41,3 +41,17 @@ def test_known_traps(text: str, name: str) -> None:
 def test_tempo_and_key() -> None:
     assert tempo_and_key(120.0, Key.parse("Am")) == "120bpm Am"
     assert tempo_and_key(97.316, None) == "97.32bpm"
+
+
+@pytest.mark.parametrize(
+    ("title", "left"),
+    [
+        ("Long Way Round vocals 110 BPM Am", "Long Way Round vocals"),
+        ("lead_104bpm_F#min", "lead"),
+        ("128bpm", "128bpm"),
+        ("Verse (98.5 bpm) dry", "Verse dry"),
+        ("Route 66", "Route 66"),
+    ],
+)
+def test_stated_tempo_and_key_are_taken_off_titles(title: str, left: str) -> None:
+    assert without_tempo_and_key(title) == left

@@ -77,6 +77,15 @@ def test_the_coarse_search_does_not_lose_the_best() -> None:
     assert (best.index, best.start_bar) == (123, 4)
 
 
+def test_a_pool_of_many_blocks_of_windows() -> None:
+    few = [song(i, 20) for i in range(25)]
+    songs = [few[i % 25] for i in range(900)]
+    songs[777] = song(4242, 20)
+    clip = clip_of(songs[777][16:48])
+    best = automashupper().place(clip, pool_of(songs, role="harmonic"), SHIFTS)[0]
+    assert (best.index, best.start_bar, best.semitones) == (777, 4, 0)
+
+
 def test_short_stems_repeat() -> None:
     loop = song(3, 4)
     clip = clip_of(np.concatenate([loop, loop, loop]))

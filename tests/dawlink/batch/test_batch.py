@@ -1,0 +1,230 @@
+"""Whole batches through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from dawlink.batch.state import STATE_NAME
+from tests.dawlink.batch.conftest import KNOWN, Batch, Music, outputs, write_plan
+
+
+def test_every_line_gets_its_folder_with_stems_clip_and_mix(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    lines: list[dict[str, object]] = [
+        {"clip": str(music.clip), "tempo": 120},
+        {"clip": str(music.clip), "out": "{clip}/{tempo} {key}", "key": "8A", "mix": False},
+        {"clip": str(music.clip), "top": 2, "roles": "percussion", "render_clip": "no"},
+    ]
+    out = tmp_path / "out"
+    ran = batch(write_plan(tmp_path / "plan.jsonl", lines), out, "--json")
+    assert ran.code == 0, ran.stderr
+    assert ran.statuses == ["done"] * 3
+    assert all(document["schema"] == 1 for document in ran.documents)
+    assert ran.documents[-1]["summary"] == {
+        "done": 3,
+        "skipped": 0,
+        "failed": 0,
+        "out": str(out.resolve()),
+        "seconds": ran.documents[-1]["summary"]["seconds"],  # type: ignore[index]
+    }
+    names = {"001 vox": 5, "vox/own tempo Am": 4, "003 vox": 6}
+    for folder, count in names.items():
+        assert len([p for p in (out / folder).iterdir() if p.is_file()]) == count
+    mix = next((out / "001 vox").glob("*mix.wav"))
+    assert soundfile.info(mix).frames == round(4 * 60 / 120 * 44100)
+    renders = ran.lines[0]["renders"]
+    assert isinstance(renders, list)
+    assert json.loads(Path(renders[0]["json"]).read_text())["tempo_bpm"] == 120
+    assert not list(out.rglob(".dawlink-part*"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "excel", "tsv", "toml"])
+def test_every_format_means_the_same(batch: Batch, music: Music, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "vox, take 2.wav").hardlink_to(music.clip)
+    header = ["clip", "tempo", "clip_tempo", "clip_downbeat", "clip_key", "bars", "roles"]
+    cells = ["vox, take 2.wav", "112.5", "110", "0", "Am", "1", "drums"]
+    if kind == "csv":
+        plan = tmp_path / "plan.csv"
+        plan.write_text(",".join(header) + "\n" + ",".join([f'"{cells[0]}"', *cells[1:]]) + "\n")
+    elif kind == "excel":  # as a spreadsheet saves it where commas are decimal
+        plan = tmp_path / "plan.csv"
+        text = ";".join(header).title() + ";\r\n" + ";".join(cells).replace("112.5", "112,5")
+        plan.write_text(text + ";\r\n;;;;;;;\r\n", encoding="utf-8-sig", newline="")
+    elif kind == "tsv":
+        plan = tmp_path / "plan.tsv"
+        plan.write_text("\t".join(header) + "\n" + "\t".join(cells))
+    else:
+        plan = tmp_path / "plan.toml"
+        plan.write_text(
+            '[defaults]\nclip_key = "Am"\nclip_tempo = 110\nroles = ["drums"]\ntempo = 90\n\n'
+            '[[render]]\nclip = "vox, take 2.wav"\nclip_downbeat = 0.0\nbars = 1\ntempo = 112.5\n'
+        )
+    ran = batch(plan, tmp_path / "out", "--json")
+    assert ran.code == 0, ran.stderr
+    line = ran.lines[0]
+    assert line["line"] == (7 if kind == "toml" else 2)
+    assert line["clip"] == str((tmp_path / "vox, take 2.wav").resolve())
+    render = line["renders"][0]  # type: ignore[index]
+    assert (render["tempo_bpm"], render["bars"], render["key"]) == (112.5, 1, "A minor")
+    assert [stem["role"] for stem in render["stems"]] == ["drums"]
+
+
+def test_a_second_run_renders_nothing_and_a_missing_file_is_made_again(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    lines: list[dict[str, object]] = [{"clip": str(music.clip), "tempo": t} for t in (100, 104)]
+    plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
+    first = batch(plan, out, "--json")
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    again = batch(plan, out, "--json")
+    assert again.code == 0
+    assert again.statuses == ["skipped", "skipped"]
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert [line["renders"] for line in again.lines] == [line["renders"] for line in first.lines]
+
+    whole = outputs(out)
+    gone = next((out / "002 vox").glob("*mix.wav"))
+    gone.unlink()
+    cut = next((out / "002 vox").glob("*clip.wav"))
+    cut.write_bytes(cut.read_bytes()[:100])
+    mended = batch(plan, out, "--json")
+    assert mended.statuses == ["skipped", "done"]
+    assert outputs(out) == whole
+    untouched = [path for path in files if path.parent.name == "001 vox"]
+    assert all(path.stat().st_mtime_ns == files[path] for path in untouched)
+
+    fresh = batch(plan, out, "--json", "--fresh")
+    assert fresh.statuses == ["done", "done"]
+    assert outputs(out) == whole
+
+
+def test_a_changed_line_or_clip_is_rendered_again_into_its_place(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    clip = tmp_path / "vox.wav"
+    clip.write_bytes(music.clip.read_bytes())
+    line: dict[str, object] = {"clip": "vox.wav", "tempo": 100, "out": "{clip} {tempo}"}
+    plan, out = write_plan(tmp_path / "plan.jsonl", [line]), tmp_path / "out"
+    assert batch(plan, out, "--json").statuses == ["done"]
+    write_plan(plan, [{**line, "tempo": 106}, line])
+    assert batch(plan, out, "--json").statuses == ["done", "skipped"]
+    with clip.open("r+b") as stream:
+        stream.seek(5000)
+        stream.write(b"\x10\x00")
+    changed = batch(plan, out, "--json")
+    assert changed.statuses == ["failed", "failed"]  # what lies there is of another clip
+    assert batch(plan, out, "--json", "--overwrite").statuses == ["done", "done"]
+
+
+def test_a_failing_line_stops_no_other(batch: Batch, music: Music, tmp_path: Path) -> None:
+    (tmp_path / "notes.wav").write_text("This is no audio. " * 100)
+    lines: list[dict[str, object]] = [
+        {"clip": str(music.clip), "roles": "drums"},
+        {"clip": "notes.wav"},
+        {"clip": str(music.clip), "rank": 900},
+        {"clip": str(music.clip), "roles": "bass"},
+    ]
+    plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
+    ran = batch(plan, out, "--json")
+    assert ran.code == 3
+    assert ran.statuses == ["done", "failed", "failed", "done"]
+    errors = [line["error"]["code"] for line in ran.lines if "error" in line]  # type: ignore[index]
+    assert errors[1] == "no_such_rank"
+    assert ran.documents[-1]["summary"]["failed"] == 2  # type: ignore[index]
+    human = batch(plan, out)
+    assert human.code == 3
+    assert "2 done before, 2 failed" in human.stdout.replace("0 done, ", "")
+    assert "line 2 (notes.wav)" in human.stderr
+
+
+def test_foreign_files_are_never_touched(batch: Batch, music: Music, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip), "tempo": 100}])
+    trial = tmp_path / "trial"
+    batch(plan, trial)
+    mix = next(trial.rglob("*mix.wav")).relative_to(trial)
+    out = tmp_path / "out"
+    (out / mix).parent.mkdir(parents=True)
+    (out / mix).write_text("mine")
+    ran = batch(plan, out, "--json")
+    assert ran.code == 3
+    assert ran.lines[0]["error"]["code"] == "exists"  # type: ignore[index]
+    assert list((out / mix).parent.iterdir()) == [out / mix]
+    assert (out / mix).read_text() == "mine"
+    assert batch(plan, out, "--json").code == 3  # nor by a second attempt
+    assert (out / mix).read_text() == "mine"
+    assert batch(plan, out, "--json", "--overwrite").code == 0
+    assert (out / mix).read_bytes() == (trial / mix).read_bytes()
+
+
+def test_stems_and_songs_are_found_by_the_beginning_of_their_ids(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    first: dict[str, object] = {"clip": str(music.clip), "roles": "harmonic"}
+    plan, out = write_plan(tmp_path / "plan.jsonl", [first]), tmp_path / "out"
+    stem = batch(plan, out, "--json").lines[0]["renders"][0]["stems"][0]  # type: ignore[index]
+    lines = [
+        {**first, "exclude_song": stem["song_id"], "out": "another"},
+        {**KNOWN, "clip": str(music.clip), "stems": stem["stem_id"][:8], "out": "the same"},
+    ]
+    ran = batch(write_plan(plan, lines), out, "--json")
+    assert ran.code == 0, ran.stderr
+    chosen = [line["renders"][0]["stems"][0] for line in ran.lines]  # type: ignore[index]
+    assert chosen[0]["song_id"] != stem["song_id"]
+    assert chosen[1]["stem_id"] == stem["stem_id"]
+
+
+def test_a_dry_run_makes_nothing_and_estimates_what_is_left(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    lines: list[dict[str, object]] = [
+        {"clip": str(music.clip), "tempo": 120, "format": "wav", "bit_depth": "16"},
+        {"clip": str(music.clip), "tempo": 100},
+    ]
+    plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
+    ran = batch(plan, out, "--json", "--dry-run")
+    assert ran.code == 0
+    assert not out.exists()
+    assert ran.statuses == ["render", "render"]
+    write_plan(plan, lines[:1])
+    assert batch(plan, out, "--json").code == 0
+    made = sum(path.stat().st_size for path in out.rglob("*.wav"))
+    size = ran.lines[0]["size_bytes"]
+    assert isinstance(size, int)
+    assert size == pytest.approx(made, rel=0.02)
+    write_plan(plan, lines)
+    before = sorted(out.rglob("*"))
+    second = batch(plan, out, "--json", "--dry-run")
+    assert second.statuses == ["skip", "render"]
+    assert second.documents[-1]["summary"]["seconds_from"] == "lines done here"  # type: ignore[index]
+    assert sorted(out.rglob("*")) == before
+    assert "1 to render, 1 done before" in batch(plan, out, "--dry-run").stdout
+
+
+def test_an_unusable_plan_library_or_folder_is_its_own_error(
+    batch: Batch, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip)}])
+    (tmp_path / "file").write_text("")
+    assert batch(tmp_path / "none.csv", tmp_path / "out").code == 6
+    assert batch(plan, tmp_path / "file").code == 7
+    ran = batch(plan, tmp_path / "file" / "below", "--json")
+    assert (ran.code, ran.documents[0]["error"]["code"]) == (7, "unwritable")  # type: ignore[index]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_state_names_every_line_and_survives_a_torn_one(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip), "roles": "drums"}])
+    out = tmp_path / "out"
+    batch(plan, out)
+    with (out / STATE_NAME).open("ab") as state:
+        state.write(b'{"schema": 1, "event": "done", "key": "0123')
+    write_plan(plan, [{"clip": str(music.clip), "roles": r} for r in ("drums", "bass")])
+    assert batch(plan, out, "--json").statuses == ["skipped", "done"]
+    assert batch(plan, out, "--json").statuses == ["skipped", "skipped"]
