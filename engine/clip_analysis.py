@@ -29,7 +29,7 @@ from engine.audio.loudness import true_peak_db
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.clips import ClipAnalysis, ClipRequest, ClipSource, bars_of_region, upbeat_sounds
-from engine.errors import UnusableInput
+from engine.errors import UnusableInput, UnwritableOutput
 from engine.files import atomic_path, sha256_of
 from engine.fingerprints import recognise
 from engine.grid import BeatGrid
@@ -311,7 +311,7 @@ class _Cache:
             "method": clip.method,
             "notes": list(clip.notes),
         }
-        with contextlib.suppress(UnusableInput, OSError), atomic_path(self._path) as temporary:
+        with contextlib.suppress(UnwritableOutput, OSError), atomic_path(self._path) as temporary:
             np.savez(
                 temporary,
                 facts=np.array(json.dumps(facts)),

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
+from engine.errors import UsageError
+from engine.suggestions import parse_roles
+from engine.theory import Key
+
 __all__ = ["COLUMNS", "EXCLUSIVE", "Values", "close_to", "read_values"]
 
 Value = str | int | float | bool
@@ -36,6 +40,22 @@ def _names(value: object) -> Value:
     if len(names) < len(parts):
         raise ValueError("names with commas between them")
     return ",".join(",".join(names).replace(",", " ").split())
+
+
+def _roles(value: object) -> Value:
+    names = str(_names(value))
+    try:
+        parse_roles(names)
+    except UsageError as error:
+        raise ValueError(f"roles; {error.message} {error.hint.rstrip('.')}") from error
+    return names
+
+
+def _key(value: object) -> Value:
+    try:
+        return str(Key.parse(str(_text(value))))
+    except UsageError as error:
+        raise ValueError("a key like 'A minor', 'F#' or '8A'") from error
 
 
 def _number(value: object) -> Value:
@@ -102,10 +122,10 @@ class Values:
     start: float | None = _column(_number)
     end: float | None = _column(_number)
     tempo: float | None = _column(_number)
-    key: str | None = _column(_text)
+    key: str | None = _column(_key)
     transpose: int | None = _column(_whole)
     bars: int | None = _column(_whole)
-    roles: str | None = _column(_names)
+    roles: str | None = _column(_roles)
     limit: int | None = _column(_from_one)
     model: str | None = _column(_text)
     rank: int | None = _column(_from_one)
@@ -117,7 +137,7 @@ class Values:
     include_own: bool | None = _column(_flag)
     clip_tempo: float | None = _column(_number)
     clip_downbeat: float | None = _column(_number)
-    clip_key: str | None = _column(_text)
+    clip_key: str | None = _column(_key)
     format: str | None = _column(_text)
     bit_depth: str | None = _column(_text)
     sample_rate: int | None = _column(_whole)

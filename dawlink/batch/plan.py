@@ -120,7 +120,7 @@ class _Check:
         self.problems += wrong
         self._require_one_choice(values)
         clip = self._clip(values)
-        settings = self._attempt(lambda: self._settings(values))
+        settings = self._settings(values)
         if settings is None:
             return None
         request = self._attempt(lambda: _request(values, clip, settings))
@@ -163,23 +163,26 @@ class _Check:
             self.problems.append(f"the clip {clip} {why}")
         return clip
 
-    def _settings(self, values: Values) -> Settings:
-        return self._source.invocation.settings(
-            model=values.model,
-            max_semitones=values.max_semitones,
-            tempo_range=values.tempo_range,
-            limit=max(values.limit or 0, values.rank or 0, values.top or 0) or None,
-            format=values.format,
-            bit_depth=values.bit_depth,
-            sample_rate=values.sample_rate,
-        )
+    def _settings(self, values: Values) -> Settings | None:
+        load = self._source.invocation.settings
+        flags: dict[str, object] = {
+            "model": values.model,
+            "max_semitones": values.max_semitones,
+            "tempo_range": values.tempo_range,
+            "limit": max(values.limit or 0, values.rank or 0, values.top or 0) or None,
+            "format": values.format,
+            "bit_depth": values.bit_depth,
+            "sample_rate": values.sample_rate,
+        }
+        try:
+            return load(**flags)
+        except UsageError:  # tells of one value only: try them one by one
+            wrong = [self._attempt(lambda n=n, v=v: load(**{n: v})) for n, v in flags.items()]  # type: ignore[misc]
+            return next((found for found in wrong if found is not None), None)
 
     def _folder(self, values: Values, clip: Path, settings: Settings) -> PurePosixPath:
         tempo = values.tempo
-        try:
-            key = Key.parse(values.key).short if values.key else "own key"
-        except UsageError:  # reported where it is read
-            key = ""
+        key = Key.parse(values.key).short if values.key else "own key"
         shown: dict[str, str | int | float] = {
             "line": self.row.line,
             "clip": safe_name(clip.stem),

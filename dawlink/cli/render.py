@@ -77,7 +77,7 @@ def render(
         model=model,
         max_semitones=max_semitones,
         tempo_range=tempo_range,
-        limit=max(limit or 0, wanted_rank or 0, count or 0) or None,
+        limit=limit,
         format=file_format,
         bit_depth=bit_depth,
         sample_rate=sample_rate,
@@ -105,6 +105,8 @@ def render(
             exclude_song=exclude_song,
             include_own=include_own or bool(chosen_stems),
             only_stems=chosen_stems,
+            # As many as suggest lists, for the list of another length is another list.
+            limit=max(settings.limit, wanted_rank or 0, count or 0),
             settings=settings,
         )
         wanted = given.with_known_songs(wanted, engine.library)

@@ -23,6 +23,7 @@ from engine.errors import MissingDependency
 from engine.theory import Key
 
 __all__ = [
+    "KEYS",
     "KeyEstimator",
     "PitchedAudio",
     "MadmomKeys",

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from engine.analysis.attacks import Attacks, Picks
 from engine.analysis.beats import FEWEST_BEATS, TrackedBeats, beat_confidence
 from engine.analysis.madmom_compat import ACTIVATION_FPS
+from engine.analysis.numbering import constant_beats, number_beats, typical_period
 from engine.errors import UnusableInput
 from engine.grid import BeatGrid
 
-__all__ = ["RefinedBeats", "constant_beats", "number_beats", "refine"]
+__all__ = ["RefinedBeats", "refine"]
 
 #: Search reach around the expected beat, round after round [s]: the tracker's raster and bias
 #: first, then what the fit leaves open.
@@ -53,13 +54,6 @@ STEADY_SHARE: Final = 0.9
 FAR_OFF: Final = 5.0
 #: Factor on the tolerance when the best constant tempo is a whole number of BPM.
 WHOLE_TEMPO_TRUST: Final = 3.0
-#: A constant tempo is looked for within this share of the typical one. Beats within PHASE_SHARE of
-#: a beat lie on it; it is believed when this many lie on it, and this many on it or halfway between
-#: (beats of no constant tempo would give 0.16 and 0.32).
-PERIOD_SEARCH: Final = 0.015
-PHASE_SHARE: Final = 0.08
-LEAST_ON: Final = 0.4
-LEAST_ON_OR_OFF: Final = 0.75
 #: Stiffness of the first map through the bare tracked beats.
 FIRST_STIFFNESS: Final = 10.0
 #: A tempo is rounded to the nearest multiple of these [BPM] if that moves no beat by more than
@@ -86,14 +80,6 @@ class RefinedBeats:
     steady: bool
     spread_s: float
     heard: float
-
-
-@dataclass(frozen=True, eq=False)
-class NumberedBeats:
-    """Beats with whole numbers: ``numbers`` may skip where the tracker missed a beat."""
-
-    beats_s: NDArray[np.float64]
-    numbers: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,34 +133,6 @@ def refine(
     return RefinedBeats(grid, fit.steady, fit.spread_s, fit.heard)
 
 
-def constant_beats(beats_s: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The beats of one constant tempo, if most tracked beats lie on it or halfway between.
-
-    A tracker that loses the beat of a steady song comes back to it, or to the off-beat, sooner or
-    later; a tempo that drifts spreads the beats over all phases.
-
-    Returns:
-        (n,) seconds from the first to the last tracked beat, or None.
-    """
-    middle = _typical_period(beats_s)
-    finest = 0.05 / beats_s.size
-    steps = round(PERIOD_SEARCH / finest)
-    periods = middle * (1 + finest * np.arange(-steps, steps + 1))
-    turns = np.exp(2j * np.pi * beats_s[None, :] / periods[:, None])
-    best = int(np.argmax(np.abs(turns.mean(axis=1)) + np.abs((turns**2).mean(axis=1))))
-    period = float(periods[best])
-    phase = beats_s / period % 1.0
-    distance = np.abs((phase[:, None] - phase[None, :] + 0.5) % 1.0 - 0.5)
-    on = (distance < PHASE_SHARE).mean(axis=0)
-    off = (distance > 0.5 - PHASE_SHARE).mean(axis=0)
-    chosen = int(np.argmax(on))
-    if on[chosen] < LEAST_ON or on[chosen] + off[chosen] < LEAST_ON_OR_OFF:
-        return None
-    start = float(beats_s[chosen])
-    first, last = (round((edge - start) / period) for edge in (beats_s[0], beats_s[-1]))
-    return np.asarray(start + period * np.arange(first, last + 1))
-
-
 def _follow(
     expected_s: NDArray[np.float64], sources: Sequence[Attacks], steady_deviation_s: float
 ) -> _Fit:
@@ -187,40 +145,6 @@ def _follow(
         believed = np.where(heard > 0, picks.times_s, expected_s)
         fit = _fit(believed, np.maximum(heard, UNHEARD_WEIGHT), steady_deviation_s)
     return replace(fit, heard=float(np.mean(heard > 0)))
-
-
-def number_beats(beats_s: NDArray[np.float64]) -> NumberedBeats:
-    """Give every beat a whole number, with gaps and half-beat jumps repaired.
-
-    Walking along the beats, every step is read as 0.5, 1, 1.5, 2 … periods of a slowly adapting
-    period. Beats that end up between numbers (the minority) are the off-beats of a passage that
-    the tracker heard half a beat late: the midpoints between them are the beats.
-    """
-    period = _typical_period(beats_s)
-    steps = np.empty(beats_s.size)
-    steps[0] = 0.0
-    for i in range(1, beats_s.size):
-        ratio = (beats_s[i] - beats_s[i - 1]) / period
-        near_whole = abs(ratio - round(ratio)) < 0.3
-        steps[i] = round(ratio) if near_whole else np.floor(ratio) + 0.5
-        if steps[i] > 0 and abs(ratio / steps[i] - 1) < 0.1:
-            period *= (ratio / steps[i]) ** 0.2
-    position = np.cumsum(steps)
-    off = np.abs(position - np.rint(position)) > 0.25
-    if off.mean() > 0.5:
-        position, off = position + 0.5, ~off
-    between = np.flatnonzero(off[1:] & off[:-1] & (np.diff(position) == 1))
-    numbers = np.concatenate([position[~off], position[between] + 0.5])
-    times = np.concatenate([beats_s[~off], (beats_s[between] + beats_s[between + 1]) / 2])
-    whole, first = np.unique(np.rint(numbers).astype(np.int64), return_index=True)
-    keep = np.concatenate([[True], np.diff(times[first]) > 0])
-    return NumberedBeats(times[first][keep], whole[keep] - whole[0])
-
-
-def _typical_period(beats_s: NDArray[np.float64]) -> float:
-    """Median period over spans of four beats: the 10 ms raster averages out."""
-    span = min(4, beats_s.size - 1)
-    return float(np.median(beats_s[span:] - beats_s[:-span]) / span)
 
 
 def _pick(sources: Sequence[Attacks], expected_s: NDArray[np.float64], reach_s: float) -> Picks:
@@ -325,7 +249,7 @@ def _smooth(
     banded[2, : n - 2] += stiffness
     banded[0] += weight
     curve = solveh_banded(banded, weight * observed_s, lower=True)
-    shortest = 0.25 * _typical_period(observed_s)
+    shortest = 0.25 * typical_period(observed_s)
     return np.asarray(curve[0] + np.concatenate([[0], np.cumsum(np.diff(curve).clip(shortest))]))
 
 

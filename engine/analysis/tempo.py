@@ -33,6 +33,9 @@ __all__ = [
 
 #: Ways to count, as multiples of the tracked tempo.
 MULTIPLES: Final = (0.5, 2 / 3, 1.0, 1.5, 2.0)
+#: Half of the beats of these counts are beats of the tracked count too, and collect half of its
+#: comb for nothing: only what they collect beyond that speaks for them.
+HALF_SHARED: Final = (2 / 3, 2.0)
 #: Centre [BPM] and width [octaves] of the preference for middle tempi.
 PREFERRED_BPM: Final = 120.0
 PREFERENCE_OCTAVES: Final = 0.6
@@ -124,10 +127,10 @@ def _weights(
     if activation.shape[0] == 0:
         return dict.fromkeys(MULTIPLES, 0.0)
     strength = widened_strength(activation)
-    return {
-        multiple: max(_comb(beats_s, strength, multiple), 0.0) * tempo_preference(bpm * multiple)
-        for multiple in MULTIPLES
-    }
+    combs = {multiple: _comb(beats_s, strength, multiple) for multiple in MULTIPLES}
+    for multiple in HALF_SHARED:
+        combs[multiple] -= combs[1.0] / 2
+    return {m: max(comb, 0.0) * tempo_preference(bpm * m) for m, comb in combs.items()}
 
 
 def _comb(beats_s: NDArray[np.float64], strength: NDArray[np.float32], multiple: float) -> float:

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from dawlink.batch.state import STATE_NAME
+from dawlink.cli.main import main
 from tests.dawlink.batch.conftest import KNOWN, Batch, Music, outputs, write_plan
 
 
@@ -77,7 +78,9 @@ def test_every_format_means_the_same(batch: Batch, music: Music, tmp_path: Path,
 def test_a_second_run_renders_nothing_and_a_missing_file_is_made_again(
     batch: Batch, music: Music, tmp_path: Path
 ) -> None:
-    lines: list[dict[str, object]] = [{"clip": str(music.clip), "tempo": t} for t in (100, 104)]
+    lines: list[dict[str, object]] = [
+        {"clip": str(music.clip), "roles": "drums", "tempo": tempo} for tempo in (100, 104)
+    ]
     plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
     first = batch(plan, out, "--json")
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
@@ -108,7 +111,12 @@ def test_a_changed_line_or_clip_is_rendered_again_into_its_place(
 ) -> None:
     clip = tmp_path / "vox.wav"
     clip.write_bytes(music.clip.read_bytes())
-    line: dict[str, object] = {"clip": "vox.wav", "tempo": 100, "out": "{clip} {tempo}"}
+    line: dict[str, object] = {
+        "clip": "vox.wav",
+        "roles": "drums",
+        "tempo": 100,
+        "out": "{clip} {tempo}",
+    }
     plan, out = write_plan(tmp_path / "plan.jsonl", [line]), tmp_path / "out"
     assert batch(plan, out, "--json").statuses == ["done"]
     write_plan(plan, [{**line, "tempo": 106}, line])
@@ -143,7 +151,7 @@ def test_a_failing_line_stops_no_other(batch: Batch, music: Music, tmp_path: Pat
 
 
 def test_foreign_files_are_never_touched(batch: Batch, music: Music, tmp_path: Path) -> None:
-    plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip), "tempo": 100}])
+    plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip), "roles": "bass"}])
     trial = tmp_path / "trial"
     batch(plan, trial)
     mix = next(trial.rglob("*mix.wav")).relative_to(trial)
@@ -206,7 +214,7 @@ def test_a_dry_run_makes_nothing_and_estimates_what_is_left(
 
 
 def test_an_unusable_plan_library_or_folder_is_its_own_error(
-    batch: Batch, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, music: Music, tmp_path: Path
 ) -> None:
     plan = write_plan(tmp_path / "plan.jsonl", [{"clip": str(music.clip)}])
     (tmp_path / "file").write_text("")
@@ -214,6 +222,8 @@ def test_an_unusable_plan_library_or_folder_is_its_own_error(
     assert batch(plan, tmp_path / "file").code == 7
     ran = batch(plan, tmp_path / "file" / "below", "--json")
     assert (ran.code, ran.documents[0]["error"]["code"]) == (7, "unwritable")  # type: ignore[index]
+    nowhere = ["--library", str(tmp_path / "none"), "batch", str(plan)]
+    assert main([*nowhere, "--out", str(tmp_path / "out")]) == 6
     assert not (tmp_path / "out").exists()
 
 

@@ -41,7 +41,7 @@ a.wav,120,Am,,,,,,,
 none.wav,0,H moll,,,,,,,
 a.wav,fast,,5,2,,,,,
 a.wav,,,,,kazoo,,,32f,flac
-a.wav,,,,,,1,2,24,mp3
+a.wav,,,,,,1,2,25,mp3
 a.wav,,,,,,0,,,,surplus
 """
     message = problems(folder, text)
@@ -50,19 +50,20 @@ a.wav,,,,,,0,,,,surplus
         (3, "there is no clip"),
         (4, f"the clip {folder / 'none.wav'} is not there"),
         (4, "A tempo of 0 BPM"),
-        (4, "'H moll' is not a key"),
+        (4, "key is 'H moll', expected a key like"),
         (5, "tempo is 'fast', expected a number"),
         (5, "A clip from 5 s to 2 s"),
         (6, "'kazoo' is not a role"),
         (6, "FLAC holds no floating-point samples"),
         (7, "rank, top, stems exclude each other"),
         (7, "'format' is 'mp3'"),
+        (7, "'bit_depth' is '25'"),
         (8, "rank is '0', expected a whole number from 1 on"),
         (8, "the cell 'surplus' has no column"),
     ]:
         assert any(line.startswith(f"line {number}:") and word in line for line in said), word
     assert "line 2" not in message
-    assert "12 problems" in message
+    assert "13 problems" in message
     numbers = [int(line.split(":")[0].removeprefix("line ")) for line in said]
     assert numbers == sorted(numbers)
 
@@ -78,7 +79,7 @@ def test_quoted_cells_and_blank_lines_do_not_shift_the_numbers(folder: Path) -> 
     assert "line 7: the clip" in problems(folder, text)
     lines = plan(folder, text.replace("none.wav,four\n", ""))
     assert [line.number for line in lines] == [3, 6]
-    assert str(lines[0].folder) == "one two"
+    assert str(lines[0].folder) == "onetwo"
 
 
 @pytest.mark.parametrize(

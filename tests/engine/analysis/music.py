@@ -91,6 +91,19 @@ def as_tracked(
     return TrackedBeats(frames / 100.0, positions, metre, 1.0, activation, "synthetic")
 
 
+def without(tracked: TrackedBeats, dropped: list[int]) -> TrackedBeats:
+    """The same beats with some missed."""
+    keep = np.setdiff1d(np.arange(tracked.beats_s.size), dropped)
+    return TrackedBeats(
+        tracked.beats_s[keep],
+        tracked.positions[keep],
+        tracked.beats_per_bar,
+        tracked.confidence,
+        tracked.activation,
+        tracked.tracker,
+    )
+
+
 def worst_error_s(found_s: NDArray[np.float64], true_s: NDArray[np.float64]) -> float:
     """Largest distance of a true beat from the nearest found one."""
     return float(max(np.min(np.abs(found_s - time_s)) for time_s in true_s))

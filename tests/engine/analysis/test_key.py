@@ -24,9 +24,9 @@ from tests.engine.analysis.music import RATE, chord_track
 needs_madmom = pytest.mark.skipif(
     not madmom_compat.is_installed(), reason="madmom is not installed"
 )
-#: I vi IV V I and i iv VI v i, from the tonic.
+#: I vi IV V I and i iv i V i, from the tonic.
 MAJOR = [(0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14), (0, 4, 7)]
-MINOR = [(0, 3, 7), (5, 8, 12), (8, 12, 15), (7, 10, 14), (0, 3, 7)]
+MINOR = [(0, 3, 7), (5, 8, 12), (0, 3, 7), (7, 11, 14), (0, 3, 7)]
 
 
 @functools.cache

@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.analysis.attacks import attack_function
-from engine.analysis.beats import TrackedBeats
-from engine.analysis.refine import constant_beats, number_beats, refine
+from engine.analysis.refine import refine
 from engine.errors import UnusableInput
 from engine.grid import BeatGrid
 from tests.engine.analysis.music import (
@@ -13,20 +10,9 @@ from tests.engine.analysis.music import (
     drum_track,
     steady_beats,
     swinging_beats,
+    without,
     worst_error_s,
 )
-
-
-def _without(tracked: TrackedBeats, dropped: list[int]) -> TrackedBeats:
-    keep = np.setdiff1d(np.arange(tracked.beats_s.size), dropped)
-    return TrackedBeats(
-        tracked.beats_s[keep],
-        tracked.positions[keep],
-        tracked.beats_per_bar,
-        tracked.confidence,
-        tracked.activation,
-        tracked.tracker,
-    )
 
 
 def _inside(beats_s: np.ndarray, seconds: float) -> np.ndarray:
@@ -81,7 +67,7 @@ def test_missed_inserted_and_half_shifted_beats_of_a_steady_song_are_repaired() 
     beats = steady_beats(124, 120, first_s=0.05)
     heard = beats.copy()
     heard[60:92] += 30 / 124  # a breakdown in which the tracker follows the off-beat
-    tracked = _without(as_tracked(heard), [20, 21, 110])
+    tracked = without(as_tracked(heard), [20, 21, 110])
     sound = drum_track(beats, 120)
     found = refine(tracked, [attack_function(sound.mono())], duration_s=120)
     assert found.steady
@@ -104,37 +90,6 @@ def test_too_few_beats_are_refused_with_the_next_step() -> None:
         refine(nothing, [attack_function(np.zeros(100, np.float32))], duration_s=5)
     assert caught.value.code == "no_beats"
     assert "--tempo" in caught.value.hint
-
-
-@given(
-    bpm=st.floats(60, 180),
-    dropped=st.sets(st.integers(5, 90), max_size=8),
-    seed=st.integers(0, 100),
-)
-@settings(max_examples=30, deadline=None)
-def test_numbers_skip_what_was_missed(bpm: float, dropped: set[int], seed: int) -> None:
-    beats = steady_beats(bpm, 120)[:100]
-    tracked = _without(as_tracked(beats, seed=seed), sorted(dropped))
-    numbered = number_beats(tracked.beats_s)
-    assert np.array_equal(numbered.numbers, np.setdiff1d(np.arange(100), list(dropped)))
-
-
-def test_a_half_beat_jump_in_drifting_music_keeps_the_count() -> None:
-    beats = swinging_beats(120)[:200]
-    heard = beats.copy()
-    heard[80:101] = (beats[80:101] + beats[81:102]) / 2
-    numbered = number_beats(heard)
-    assert worst_error_s(numbered.beats_s, beats[102:]) < 0.01
-    exact = np.interp(numbered.numbers, np.arange(200), beats)
-    assert np.abs(exact - numbered.beats_s).max() < 0.06
-
-
-def test_drifting_beats_have_no_constant_tempo_and_steady_ones_do() -> None:
-    assert constant_beats(swinging_beats(180)) is None
-    steady = steady_beats(128, 90)
-    line = constant_beats(as_tracked(steady).beats_s)
-    assert line is not None
-    assert worst_error_s(line, steady) < 0.035
 
 
 def test_the_metre_is_kept() -> None:

@@ -22,7 +22,7 @@ from tests.engine.analysis.music import (
 )
 from tests.recordings import needs_recordings, recordings_dir
 
-SECONDS = 40.0
+SECONDS = 24.0
 BEATS = steady_beats(120, SECONDS)
 
 
@@ -50,11 +50,11 @@ def _chords(seconds_each: float, count: int, lowest: int) -> Waveform:
 
 
 def _stems() -> dict[Role, Waveform]:
-    bass = _chords(2.0, 20, 33)
+    bass = _chords(2.0, 12, 33)
     return {
         "drums": drum_track(BEATS, SECONDS),
         "bass": Waveform(0.5 * bass.samples, RATE),
-        "other": _chords(2.0, 20, 57),
+        "other": _chords(2.0, 12, 57),
     }
 
 
@@ -81,20 +81,13 @@ def test_stems_have_features_loudness_and_the_harmonic_sum(song: SongAnalysis) -
     for stem in song.stems:
         assert stem.features.shape == (song.grid.intervals,)
         assert stem.active.shape == (song.grid.intervals,)
-        assert stem.active[:70].mean() > 0.9
+        assert stem.active[:40].mean() > 0.9
         assert stem.true_peak_db < 6
 
 
 def test_windows_tell_what_plays(song: SongAnalysis) -> None:
-    assert {window.bars for window in song.windows} == {4, 8, 16}
+    assert {window.bars for window in song.windows} == {4, 8}
     assert set(song.windows[0].activity) == {"drums", "bass", "other", "harmonic"}
-
-
-def test_the_same_twice(song: SongAnalysis) -> None:
-    again = analyse_song(_stems())
-    assert np.array_equal(again.grid.beats_s, song.grid.beats_s)
-    assert again.key == song.key
-    assert again.tempo == song.tempo
 
 
 def test_a_persons_corrections_win_and_nothing_is_tracked() -> None:
@@ -136,12 +129,12 @@ def test_stems_of_other_rates_channels_and_lengths_go_together() -> None:
     import soxr
 
     stems = _stems()
-    low = soxr.resample(stems["bass"].mono(), RATE, 22_050)[: 22_050 * 30]
+    low = soxr.resample(stems["bass"].mono(), RATE, 22_050)[: 22_050 * 21]
     stems["bass"] = Waveform(np.stack([low, low]).astype(np.float32), 22_050)
     found = analyse_song(stems, tracker=Scripted(BEATS), key=Key(9, "minor"))
     harmonic = next(stem for stem in found.stems if stem.role == "harmonic")
     assert found.duration_s == pytest.approx(SECONDS)
-    assert harmonic.active[:70].mean() > 0.9
+    assert harmonic.active[:40].mean() > 0.9
 
 
 def test_a_loop_takes_its_tempo_from_its_length() -> None:
