@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dawlink
-from engine.analysis.records import KeyEstimate
-from engine.delivery import RenderedFile, RenderedSuggestion
-from engine.library.rows import SongRow, StemRow
-from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
+
+if TYPE_CHECKING:
+    from engine.analysis.records import KeyEstimate
+    from engine.delivery import RenderedFile, RenderedSuggestion
+    from engine.library.rows import SongRow, StemRow
+    from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
 
 __all__ = [
     "Document",

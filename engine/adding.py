@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.analysis.separation import choose_separator
 from engine.errors import DawlinkError, UnusableInput
 from engine.files import sha256_of
 from engine.ingest import SourcePlan, plan_sources
-from engine.library.library import Library
 from engine.theory import Role
 from engine.workers import Ask, run_jobs
 
@@ -101,6 +99,9 @@ def add_sources(
         LibraryUnusable, UnwritableOutput: the library itself cannot be used.
         UsageError: no separator has this name.
     """
+    from engine.analysis.separation import choose_separator
+    from engine.library.library import Library
+
     if options.separator != "auto":  # a mistyped name ends the run before any work
         choose_separator(options.separator)
     with Library.open(library) as opened:  # fails here, before any work, when it cannot be used
@@ -131,6 +132,7 @@ def _path_of(plan: SourcePlan) -> Path:
 
 def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
     """One source from file to row: the boundary where its failure becomes an outcome."""
+    from engine.library.library import Library
     from engine.song_import import import_song
 
     path = _path_of(job.plan)

@@ -10,9 +10,11 @@ deleted at any time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, TypedDict, cast
 
 import numpy as np
@@ -80,13 +82,20 @@ def _sha_of(request: ClipRequest) -> str:
             code="missing_file",
         )
     try:
-        return sha256_of(request.path)
+        status = request.path.stat()
+        return _hashed(request.path.resolve(), status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UnusableInput(
             f"{request.path} cannot be read: {error.strerror or error}.",
             hint="Check that the file is still there and readable.",
             code="unreadable",
         ) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _hashed(path: Path, _size_bytes: int, _mtime_ns: int) -> str:
+    """SHA-256 of a file, read again when its size or time has changed."""
+    return sha256_of(path)
 
 
 def _analyse(

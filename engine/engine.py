@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from engine.audio.stretch import Stretcher, default_stretcher
 from engine.clips import ClipAnalysis, ClipRequest
 from engine.delivery import (
     Progress,
@@ -22,11 +21,14 @@ from engine.delivery import (
     render_suggestion,
     session_of,
 )
-from engine.library.library import Library
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker
 from engine.pools import LibraryPools
 from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
+
+if TYPE_CHECKING:
+    from engine.audio.stretch import Stretcher
+    from engine.library.library import Library
 
 __all__ = ["Engine"]
 
@@ -52,6 +54,8 @@ class Engine:
         Raises:
             LibraryUnusable: no library there, or one that cannot be read.
         """
+        from engine.library.library import Library
+
         return cls(Library.open(folder, create=create))
 
     def __enter__(self) -> Self:
@@ -112,6 +116,8 @@ class Engine:
             UnwritableOutput: nothing of the suggestion at hand is left behind.
         """
         session = session_of(reply, self._rate(reply, options))
+        from engine.audio.stretch import default_stretcher
+
         with self._lock:
             self._stretcher = self._stretcher or default_stretcher()
         rendered = []

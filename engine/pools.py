@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import BeatGrid
-from engine.library.library import Library
-from engine.library.pool import load_pool
 from engine.library.rows import SongRow, StemRow
 from engine.models.pool import RolePool
 from engine.ranking import SearchPool
 from engine.theory import Role
+
+if TYPE_CHECKING:
+    from engine.library.library import Library
 
 __all__ = ["LibraryPools", "stored_role"]
 
@@ -76,6 +78,8 @@ class LibraryPools:
             self._revision = revision
 
     def _load(self, role: Role, beats_per_bar: int) -> SearchPool:
+        from engine.library.pool import load_pool
+
         stored = load_pool(self._library, stored_role(role))
         self._stems.update({stem.id: stem for stem in stored.stems})
         songs = [self._songs.get(stem.song_id) for stem in stored.stems]
@@ -84,10 +88,10 @@ class LibraryPools:
             beats_per_bar=beats_per_bar,
             stem_ids=tuple(stem.id for stem in stored.stems),
             offsets=stored.offsets,
-            chroma=stored.chroma,
-            onsets=stored.onsets,
-            bands=stored.bands,
-            active=stored.active,
+            chroma=np.asarray(stored.chroma),  # a plain view: memmap slices are slow
+            onsets=np.asarray(stored.onsets),
+            bands=np.asarray(stored.bands),
+            active=np.asarray(stored.active),
         )
         return SearchPool(
             pool=pool,

@@ -19,6 +19,7 @@ from engine.errors import UsageError
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, FitParts, Ranker, Search
 from engine.theory import Role
+from engine.threads import one_blas_thread
 
 __all__ = ["Member", "RankedGroup", "Ranking", "SearchPool", "SearchRules", "rank"]
 
@@ -140,6 +141,13 @@ def rank(
         ranker: the model.
         rules: what may be used.
     """
+    with one_blas_thread():
+        return _rank(clip, pools, ranker, rules)
+
+
+def _rank(
+    clip: ClipFeatures, pools: Mapping[Role, SearchPool], ranker: Ranker, rules: SearchRules
+) -> Ranking:
     placed = {role: _place(clip, pool, ranker, rules) for role, pool in pools.items()}
     considered = {role: count for role, (count, _) in placed.items()}
     candidates = {role: found for role, (_, found) in placed.items()}

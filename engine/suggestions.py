@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from engine.analysis.records import KeyEstimate
 from engine.clips import ClipAnalysis
 from engine.errors import UnusableInput, UsageError
 from engine.grid import BeatGrid
-from engine.library.library import Library
 from engine.library.rows import StemRow
 from engine.mashup.key_profiles import key_profile
 from engine.mashup.levels import LevelledStem, group_gains, level_db
@@ -26,6 +25,9 @@ from engine.models.ranker import FitParts, Ranker
 from engine.pools import LibraryPools
 from engine.ranking import Member, RankedGroup, SearchPool, SearchRules, rank
 from engine.theory import Key, Role, parse_role
+
+if TYPE_CHECKING:
+    from engine.library.library import Library
 
 __all__ = [
     "SessionState",

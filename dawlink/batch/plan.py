@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dawlink.batch.columns import EXCLUSIVE, Values, read_values
 from dawlink.batch.folders import DEFAULT_TEMPLATE, TemplateError, folder_of
@@ -24,10 +24,12 @@ from dawlink.settings import Settings
 from engine.clips import ClipRequest
 from engine.delivery import RenderOptions
 from engine.errors import UsageError
-from engine.library.library import Library
 from engine.naming import safe_name
 from engine.suggestions import SuggestOptions, parse_roles
 from engine.theory import Key
+
+if TYPE_CHECKING:
+    from engine.library.library import Library
 
 __all__ = ["PlanLine", "read_plan"]
 

@@ -15,7 +15,6 @@ from dawlink.cli.output import Documented, emit_json_line, emit_text, error_fiel
 from dawlink.documents import Document
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed
-from engine.library.library import Library
 from engine.theory import parse_role
 
 app = typer.Typer(help="Analyse audio into the library.")
@@ -91,6 +90,8 @@ def _finish(outcomes: list[AddOutcome], library: Path, *, json: bool) -> None:
         for status in ("added", "present", "failed")
     }
     if json:
+        from engine.library.library import Library
+
         with Library.open(library) as opened:
             size = len(opened.songs())
         summary: Document = {"summary": {**counts, "library": str(library), "songs": size}}

@@ -13,7 +13,6 @@ from dawlink.cli.options import Json
 from dawlink.cli.output import emit_json, emit_text, progress
 from dawlink.cli.render import render_and_describe, render_options
 from dawlink.cli.suggest import print_reply
-from dawlink.demo import DEMO_SONGS, write_demo_songs, write_demo_vocal
 from dawlink.documents import suggest_document
 from engine.adding import AddOptions, add_sources, plan_all
 from engine.clips import ClipRequest
@@ -36,6 +35,8 @@ def demo(
     json: Json = False,
 ) -> None:
     """Synthesise a dozen songs, add them, rank them for a vocal and render the best three."""
+    from dawlink.demo import write_demo_vocal
+
     settings = invocation(ctx).settings()
     library = out / "library"
     songs = _songs(out / "songs")
@@ -78,6 +79,8 @@ def demo(
 
 
 def _songs(folder: Path) -> list[Path]:
+    from dawlink.demo import DEMO_SONGS, write_demo_songs
+
     with progress("synthesising songs", total=len(DEMO_SONGS)) as bar:
         folders = []
         for song in DEMO_SONGS:

@@ -9,7 +9,6 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
 from dawlink.cli.output import emit_json, emit_text
-from engine.library.library import Library
 
 app = typer.Typer(help="Remove a song from the library.")
 
@@ -21,6 +20,8 @@ def remove(
     json: Json = False,
 ) -> None:
     """Remove a song and every file that no other song needs; your own files are not touched."""
+    from engine.library.library import Library
+
     with Library.open(invocation(ctx).settings().library, create=False) as library:
         row = library.remove(library.resolve(song, kind="song"))
     if json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,10 @@ from dawlink.settings import Settings
 from engine.delivery import RenderedSuggestion, RenderOptions, Stage
 from engine.engine import Engine
 from engine.errors import UnusableInput, UsageError
-from engine.library.library import Library
 from engine.suggestions import Suggestion, SuggestReply
+
+if TYPE_CHECKING:
+    from engine.library.library import Library
 
 app = typer.Typer(help="Render aligned stems and a mix.")
 

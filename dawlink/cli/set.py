@@ -11,7 +11,6 @@ from dawlink.cli.options import Json
 from dawlink.cli.output import emit_json, emit_text
 from dawlink.documents import song_document
 from engine.errors import UsageError
-from engine.library.library import Library
 from engine.library.rows import Correction
 
 app = typer.Typer(help="Correct a song's tempo, key or bars.")
@@ -48,6 +47,7 @@ def set_song(
             hint="Give --tempo, --key, --downbeat, --half or --double.",
         )
     from engine.corrections import correct_song
+    from engine.library.library import Library
 
     with Library.open(invocation(ctx).settings().library, create=False) as library:
         row = correct_song(library, library.resolve(song, kind="song"), made)

@@ -41,6 +41,14 @@ class Windows:
     stem: NDArray[np.int64]
     bars: NDArray[np.int64]
 
+    def of(self, stems: NDArray[np.int64]) -> Windows:
+        """The windows of some stems only, in the order of ``stems``."""
+        counts = np.diff(self.first)[stems]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        stem = np.repeat(np.arange(stems.size), counts)
+        rows = self.first[stems][stem] + np.arange(stem.size) - first[stem]
+        return Windows(self.harmony[:, rows], self.rhythm[rows], first, stem, self.bars[stems])
+
 
 def clip_windows(values: NDArray[np.float32], *, bars: int, lead: int) -> NDArray[np.float32]:
     """The clip's rows with ``lead`` silent bars before it, filled up to whole windows.

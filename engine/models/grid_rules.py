@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from engine.analysis.records import STEPS_PER_BEAT
 from engine.models.alignment import rolled
 from engine.models.clip_query import ClipQuery, prepare, safe_ratio, unit_rows
-from engine.models.coarse import best_per_stem, clip_windows
+from engine.models.coarse import Windows, best_per_stem, clip_windows
 from engine.models.exact import Rules, StemBars, place_exactly
 from engine.models.pool import RolePool, window_vectors
 from engine.models.ranker import ClipFeatures, Fit, Search
@@ -53,8 +53,9 @@ class GridRules:
         chosen = np.flatnonzero(allowed)
         shifts = tuple(search.semitones) if pool.transposable else (0,)
         if chosen.size > search.keep:
-            coarse = _coarse(query, pool, shifts)
-            order = np.argsort(-coarse[chosen], kind="stable")[: search.keep]
+            windows = pool.windows_of(chosen)
+            coarse = _coarse(query, windows, shifts, pitched=pool.transposable)
+            order = np.argsort(-coarse, kind="stable")[: search.keep]
             chosen = np.sort(chosen[order])
         fits = place_exactly(query, pool, chosen, rules=self.rules, semitones=shifts)
         return sorted(fits, key=lambda fit: (-fit.score, pool.stem_ids[fit.index]))
@@ -99,11 +100,11 @@ class _Voice:
     pitched: bool
 
 
-def _coarse(clip: ClipQuery, pool: RolePool, shifts: tuple[int, ...]) -> NDArray[np.float32]:
+def _coarse(
+    clip: ClipQuery, windows: Windows, shifts: tuple[int, ...], *, pitched: bool
+) -> NDArray[np.float32]:
     """(stems,) rough score of each stem; -inf for stems without a bar."""
-    windows = pool.windows
-
-    if pool.transposable:
+    if pitched:
 
         def products(lead: int) -> NDArray[np.float32]:
             rows = _clip_rows(clip, lead, shifts)

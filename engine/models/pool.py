@@ -11,8 +11,9 @@ two, so that every pool that is searched has one row per beat of the session.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from engine.models.coarse import WINDOW_BARS_COARSE, Windows
 from engine.theory import Role
 
 __all__ = ["RolePool", "window_vectors"]
+
+#: Folded copies that a pool keeps: one session needs two (×2 and ÷2).
+_KEPT_FOLDS: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,8 @@ class RolePool:
     bands: NDArray[np.float16]
     active: NDArray[np.bool_]
     start_step: int = 1
+    _chosen: dict[bytes, Windows] = field(default_factory=dict, repr=False)
+    _folded: dict[tuple[float, bytes], RolePool] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.stem_ids)
@@ -69,6 +75,14 @@ class RolePool:
         """Coarse embeddings, made on first use."""
         return _pool_windows(self)
 
+    def windows_of(self, stems: NDArray[np.int64]) -> Windows:
+        """Coarse embeddings of some stems; the last answer is kept, sessions ask the same again."""
+        key = stems.tobytes()
+        if key not in self._chosen:
+            self._chosen.clear()
+            self._chosen[key] = self.windows.of(stems)
+        return self._chosen[key]
+
     @cached_property
     def index_of(self) -> Mapping[str, int]:
         """Position of every stem, by id."""
@@ -79,7 +93,18 @@ class RolePool:
         return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
 
     def folded(self, multiplier: float, chosen: NDArray[np.int64]) -> RolePool:
-        """Stems ``chosen`` (indices) read at ``multiplier`` session beats per source beat."""
+        """Stems ``chosen`` (indices) read at ``multiplier`` session beats per source beat.
+
+        The last few answers are kept: a session asks for the same ones again and again.
+        """
+        key = (multiplier, chosen.tobytes())
+        if key not in self._folded:
+            if len(self._folded) >= _KEPT_FOLDS:
+                self._folded.clear()
+            self._folded[key] = self._fold(multiplier, chosen)
+        return self._folded[key]
+
+    def _fold(self, multiplier: float, chosen: NDArray[np.int64]) -> RolePool:
         merge = _merge_pairs if multiplier == 0.5 else _split_in_two
         parts = [merge(self, int(i)) for i in chosen]
         lengths = [part[0].shape[0] for part in parts]
