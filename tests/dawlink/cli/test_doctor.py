@@ -69,3 +69,16 @@ def test_weights_are_looked_for_and_not_fetched(
 def test_scarce_space_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SCARCE_BYTES", 1 << 80)
     assert doctor._space(Settings(library=tmp_path / "a" / "b").library).status == "note"
+
+
+def test_without_weights_the_fallback_is_named_and_a_separator_of_its_own_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "cached_weights", lambda model: False)
+    assert Settings().separator == "auto"
+    automatic = doctor._weights("auto")
+    assert (automatic.status, automatic.name) == ("note", "weights of htdemucs")
+    assert "hpss-center" in automatic.detail
+    assert "get_model('htdemucs')" in automatic.mend
+    assert doctor._weights("mdx").name == "weights of mdx"
+    assert doctor._weights("hpss-center").status == "ok"
