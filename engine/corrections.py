@@ -78,9 +78,7 @@ def correct_song(library: Library, song_id: str, corrections: Sequence[Correctio
     before = library.analysis(song_id)
     _check(corrections, before)
     after = _corrected(_stored_stems(library, song_id), before, corrections)
-    for correction in corrections:
-        library.correct(song_id, correction)
-    return library.replace_analysis(song_id, after)
+    return library.replace_analysis(song_id, after, corrections=corrections)
 
 
 def apply_correction(grid: BeatGrid, correction: Correction) -> BeatGrid:

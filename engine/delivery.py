@@ -284,8 +284,9 @@ def _require_space(planned: RenderedSuggestion, session: Session, options: Rende
     folder = planned.description.parent
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < need:
+    usage = shutil.disk_usage(folder)
+    free = usage.free
+    if usage.total and free < need:  # a file system that tells no size is judged by writing
         raise UnwritableOutput(
             f"{planned.description.parent} has {free / 1e6:.0f} MB free, "
             f"this needs about {need / 1e6:.0f} MB.",
@@ -355,21 +356,34 @@ def _alive(pid: int) -> bool:
 
 
 def _publish(folder: Path, result: RenderedSuggestion, options: RenderOptions) -> None:
-    """Move every file to its name, the description last; take them back if one cannot be moved."""
+    """Move every file to its name, the description last; put all back if one cannot be moved."""
+    replaced = folder / "replaced"
     moved: list[Path] = []
     try:
+        replaced.mkdir()
         for path in result.files:
-            if path.exists() and not options.overwrite:
-                raise UnwritableOutput(
-                    f"{path} appeared while it was being made.",
-                    hint="Add --overwrite to replace it.",
-                    code="exists",
-                )
-            (folder / path.name).replace(path)
+            if path.exists():
+                if path.is_dir():
+                    raise UnwritableOutput(
+                        f"{path} is a folder, a file has to go there.",
+                        hint="Move it away, or choose another --out.",
+                    )
+                if not options.overwrite:
+                    raise UnwritableOutput(
+                        f"{path} appeared while it was being made.",
+                        hint="Add --overwrite to replace it.",
+                        code="exists",
+                    )
+                path.replace(replaced / path.name)
             moved.append(path)
-    except OSError as error:
+            (folder / path.name).replace(path)
+    except (OSError, UnwritableOutput) as error:
         for path in moved:
             path.unlink(missing_ok=True)
+        for before in replaced.glob("*"):
+            before.replace(result.description.parent / before.name)
+        if isinstance(error, UnwritableOutput):
+            raise
         raise UnwritableOutput(
             f"{result.description.parent} cannot be written: {error.strerror or error}.",
             hint="Choose another --out, or make this folder writable.",

@@ -171,7 +171,7 @@ class _Check:
             "model": values.model,
             "max_semitones": values.max_semitones,
             "tempo_range": values.tempo_range,
-            "limit": max(values.limit or 0, values.rank or 0, values.top or 0) or None,
+            "limit": values.limit,
             "format": values.format,
             "bit_depth": values.bit_depth,
             "sample_rate": values.sample_rate,
@@ -206,6 +206,7 @@ class _Check:
             roles=values.roles or _DEFAULT_ROLES,
             exclude_song=None,
             include_own=bool(values.include_own) or values.stems is not None,
+            limit=max(settings.limit, values.rank or 0, values.top or 0),
             settings=settings,
         )
         if values.exclude_song is not None:

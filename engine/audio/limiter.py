@@ -32,17 +32,21 @@ _STEP: Final = 16
 _SAFETY_DB: Final = 0.05
 
 
-def oversampled_peaks(samples: NDArray[np.float32], *, floor: float = 0.0) -> NDArray[np.float32]:
+def oversampled_peaks(
+    samples: NDArray[np.float32], *, floor: float = 0.0, overshoot: float | None = None
+) -> NDArray[np.float32]:
     """(frames,) highest magnitude, over channels, of the signal at and after each frame.
 
     Args:
         samples: (channels, frames).
         floor: values under it [full scale] need not be exact, which saves most of the work.
+        overshoot: how many times higher than the samples around it a value may be; by default the
+            most that is mathematically possible.
     """
     filters = _interpolators()
     peaks: NDArray[np.float32] = np.abs(samples).max(axis=0, initial=0.0)
     # Nothing between samples is higher than the highest sample around times the filters' gain.
-    highest = max(float(np.abs(taps).sum()) for taps in filters)
+    highest = overshoot or max(float(np.abs(taps).sum()) for taps in filters)
     for first, last in _loud_spans(peaks, floor / highest):
         low, high = max(first - _TAPS, 0), min(last + _TAPS, peaks.size)
         for channel in samples:

@@ -35,6 +35,10 @@ _OVERSHOOT: Final = 1.3
 #: No material is pushed further into the limiter than this [dB]: it would only be distortion.
 _MAX_DRIVE_DB: Final = 12.0
 
+#: Between its samples, audio rises over them by at most this (3 dB: a sine at a quarter of the
+#: rate, sampled beside its crests); more takes signals made to do so.
+_MOST_OVERSHOOT: Final = 1.4142
+
 
 @dataclass(frozen=True, eq=False)
 class Mastered:
@@ -69,9 +73,13 @@ def integrated_lufs(waveform: Waveform) -> float:
 
 
 def true_peak_db(waveform: Waveform) -> float:
-    """Highest value of the four times oversampled signal [dBTP]; ``-inf`` for silence."""
+    """Highest value of the four times oversampled signal [dBTP]; ``-inf`` for silence.
+
+    Only looked for around samples less than :data:`_MOST_OVERSHOOT` below the highest one.
+    """
     highest = float(np.abs(waveform.samples).max(initial=0.0))
-    return _decibels(float(oversampled_peaks(waveform.samples, floor=highest).max(initial=0.0)))
+    peaks = oversampled_peaks(waveform.samples, floor=highest, overshoot=_MOST_OVERSHOOT)
+    return _decibels(float(peaks.max(initial=0.0)))
 
 
 def master(waveform: Waveform, *, target_lufs: float = -14.0, ceiling_db: float = -1.0) -> Mastered:

@@ -7,7 +7,7 @@ or to take one away holds the write lock while looking, so no process removes wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,8 +178,15 @@ class Library(LibraryReader):
             song_of(session, song_id)
             _note_sources(session, song_id, sources)
 
-    def replace_analysis(self, song_id: str, analysis: SongAnalysis) -> SongRow:
+    def replace_analysis(
+        self, song_id: str, analysis: SongAnalysis, *, corrections: Sequence[Correction] = ()
+    ) -> SongRow:
         """Put a new analysis of the same stems in the place of the old one.
+
+        Args:
+            song_id: the song.
+            analysis: of the same roles.
+            corrections: what a person said that led to it; noted in the same transaction.
 
         Raises:
             UsageError: no such id.
@@ -198,6 +205,7 @@ class Library(LibraryReader):
                     f"the analysis is of {sorted(found)}"
                 )
             mapping.apply_analysis(song, analysis)
+            session.add_all(self._entry(song_id, correction) for correction in corrections)
             by_role: dict[str, Stem] = {row.role: row for row in rows}
             for role, stem in found.items():
                 sha = self._blobs.store_features(stem.features)
@@ -214,19 +222,20 @@ class Library(LibraryReader):
             UsageError: no such id.
             UnwritableOutput, LibraryUnusable: see :meth:`add_song`.
         """
-        stamped = replace(correction, made_at=self._stamp())
+        entry = self._entry(song_id, correction)
         with self._database.writing() as session:
             song_of(session, song_id)
-            session.add(
-                CorrectionEntry(
-                    song_id=song_id,
-                    field=stamped.field,
-                    value=stamped.value,
-                    made_at=stamped.made_at,
-                )
-            )
+            session.add(entry)
             _changed(session)
-        return stamped
+        return replace(correction, made_at=entry.made_at)
+
+    def _entry(self, song_id: str, correction: Correction) -> CorrectionEntry:
+        return CorrectionEntry(
+            song_id=song_id,
+            field=correction.field,
+            value=correction.value,
+            made_at=self._stamp(),
+        )
 
     def remove(self, song_id: str) -> SongRow:
         """Take a song out, with every file that no other song needs; returns what it was.
