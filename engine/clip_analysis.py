@@ -42,11 +42,9 @@ __all__ = ["analyse_clip"]
 
 #: A clip needs about a bar.
 LEAST_CLIP_S: Final = 2.0
-#: Below this confidence a tracked tempo gives way to the session's.
-TRUSTED_CONFIDENCE: Final = 0.5
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
-_CACHE_LAYOUT: Final = 2
+_CACHE_LAYOUT: Final = 3
 
 
 def analyse_clip(
@@ -203,13 +201,13 @@ def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float 
     found = track_clip(waveform, tempo_hint_bpm=stated)
     method = "person" if request.tempo_bpm else "name" if named else found.tracker
     notes: tuple[str, ...] = ()
-    if not stated and found.confidence < TRUSTED_CONFIDENCE and session_tempo_bpm:
+    if not stated and not found.clear and session_tempo_bpm:
         found = track_clip(waveform, tempo_hint_bpm=session_tempo_bpm)
         method = "session"
         notes = (
             f"The clip's own tempo is unclear; taken as the session's {session_tempo_bpm:g} BPM.",
         )
-    elif not stated and found.confidence < TRUSTED_CONFIDENCE:
+    elif not stated and not found.clear:
         notes = (
             f"The clip's tempo ({found.tempo.bpm:.1f} BPM) is a guess; "
             "--clip-tempo and --clip-downbeat state it.",
