@@ -135,9 +135,18 @@ def _beats_and_key() -> Check:
         for module in ("features.downbeats", "features.key"):
             madmom_compat.load(module)
     except DawlinkError as error:
-        fallback = "librosa" if _import_failure("madmom_infer") else "madmom-infer"
-        return Check(name, "note", f"fallback {fallback}: {error.message}", _SETUP)
+        return Check(name, "note", f"fallback {_fallback_tracker()}: {error.message}", _SETUP)
     return Check(name, "ok", f"madmom {importlib.metadata.version('madmom')}")
+
+
+def _fallback_tracker() -> str:
+    """madmom-infer needs model files that only madmom brings along."""
+    from engine.analysis.beats import LibrosaTracker, MadmomInferTracker
+
+    try:
+        return MadmomInferTracker().name
+    except DawlinkError:
+        return LibrosaTracker.name
 
 
 def _separation() -> Check:
