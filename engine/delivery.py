@@ -1,20 +1,15 @@
 """Rendered suggestions as files: stems, clip, mix and a description that can make them again.
 
-All files of one suggestion are made in a hidden folder inside the output folder and moved to their
-names together at the end, the description last; whatever stops the run before leaves nothing
-behind but that folder, which the next run into the same place removes. Nothing is replaced unless
-the person said so.
+All files of one suggestion are made in a staging folder and moved to their names together at the
+end, the description last (see :mod:`engine.staging`). Nothing is replaced unless the person said so.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -28,6 +23,7 @@ from engine.errors import UnwritableOutput, UsageError
 from engine.mashup.placement import Placement, WarpPoint
 from engine.naming import safe_name, tempo_and_key
 from engine.rendering import Session, Track, mix_tracks, render_track
+from engine.staging import publish, staging_folder
 from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
 
 __all__ = [
@@ -38,12 +34,10 @@ __all__ = [
     "planned_files",
     "render_suggestion",
     "session_of",
-    "sweep_staging",
 ]
 
 #: Rates that a session may have [Hz].
 SAMPLE_RATES: Final = (22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
-_STAGING_PREFIX: Final = ".dawlink-part-"
 _PAIR: Final = re.compile(r"\[\s+(-?[\d.e+-]+),\s+(-?[\d.e+-]+)\s+\]")
 _BYTES_PER_SAMPLE: Final = {"16": 2, "24": 3, "32f": 4}
 
@@ -176,7 +170,7 @@ def render_suggestion(
     _refuse_existing(planned, options)
     _require_space(planned, session, options)
     tracks = _tracks(reply, suggestion)
-    with _staging(options.out) as folder:
+    with staging_folder(options.out) as folder:
         rendered: list[Waveform] = []
         for number, track in enumerate(tracks):
             progress("stem" if number else "clip", number / (len(tracks) + 1))
@@ -190,7 +184,7 @@ def render_suggestion(
         result = RenderedSuggestion(session, planned.description, planned.clip, mix, planned.stems)
         text = _readable(describe(result))
         (folder / planned.description.name).write_text(text, encoding="utf-8")
-        _publish(folder, result, options)
+        publish(folder, result.files, overwrite=options.overwrite)
     progress("mix", 1.0)
     return result
 
@@ -309,82 +303,3 @@ def _write_mix(
     )
     _write(folder / planned.mix.path.name, mastered.waveform, options)
     return RenderedMix(planned.mix.path, mastered.lufs, mastered.true_peak_db)
-
-
-@contextlib.contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """A hidden folder inside ``out`` that is gone afterwards, as are those of dead processes."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        sweep_staging(out)
-        folder = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=out))
-    except OSError as error:
-        raise UnwritableOutput(
-            f"{out} cannot be written: {error.strerror or error}.",
-            hint="Choose another --out, or make this folder writable.",
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep_staging(out: Path, *, idle: bool = False) -> None:
-    """Remove what killed renders left behind in a folder.
-
-    Args:
-        out: the folder.
-        idle: this process is not rendering into it, so what bears its number is left over too.
-    """
-    for folder in out.glob(f"{_STAGING_PREFIX}*"):
-        pid = folder.name.removeprefix(_STAGING_PREFIX).split("-")[0]
-        own = idle and pid == str(os.getpid())
-        if own or not (pid.isdigit() and _alive(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":  # signal 0 would end the process there; an old folder is only clutter
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _publish(folder: Path, result: RenderedSuggestion, options: RenderOptions) -> None:
-    """Move every file to its name, the description last; put all back if one cannot be moved."""
-    replaced = folder / "replaced"
-    moved: list[Path] = []
-    try:
-        replaced.mkdir()
-        for path in result.files:
-            if path.exists():
-                if path.is_dir():
-                    raise UnwritableOutput(
-                        f"{path} is a folder, a file has to go there.",
-                        hint="Move it away, or choose another --out.",
-                    )
-                if not options.overwrite:
-                    raise UnwritableOutput(
-                        f"{path} appeared while it was being made.",
-                        hint="Add --overwrite to replace it.",
-                        code="exists",
-                    )
-                path.replace(replaced / path.name)
-            moved.append(path)
-            (folder / path.name).replace(path)
-    except (OSError, UnwritableOutput) as error:
-        for path in moved:
-            path.unlink(missing_ok=True)
-        for before in replaced.glob("*"):
-            before.replace(result.description.parent / before.name)
-        if isinstance(error, UnwritableOutput):
-            raise
-        raise UnwritableOutput(
-            f"{result.description.parent} cannot be written: {error.strerror or error}.",
-            hint="Choose another --out, or make this folder writable.",
-        ) from error

@@ -23,10 +23,11 @@ from dawlink.cli.context import open_engine, open_library
 from dawlink.cli.render import choose
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings, StretcherName
-from engine.delivery import RenderedSuggestion, sweep_staging
+from engine.delivery import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
+from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
 from engine.workers import Ask, Finished, run_jobs
 

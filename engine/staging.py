@@ -1,0 +1,115 @@
+"""Several files that appear together or not at all.
+
+They are made in a hidden folder beside their destination, named after the process, and moved to
+their names when all of them are whole. Whatever stops a process before leaves nothing but that
+folder, which the next run into the same place removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from engine.errors import UnwritableOutput
+
+__all__ = ["publish", "staging_folder", "sweep_staging"]
+
+_PREFIX: Final = ".dawlink-part-"
+
+
+@contextlib.contextmanager
+def staging_folder(out: Path) -> Iterator[Path]:
+    """A hidden folder inside ``out`` that is gone afterwards, as are those of dead processes."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        sweep_staging(out)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=out))
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_staging(out: Path, *, idle: bool = False) -> None:
+    """Remove what killed renders left behind in a folder.
+
+    Args:
+        out: the folder.
+        idle: this process is not rendering into it, so what bears its number is left over too.
+    """
+    for folder in out.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).split("-")[0]
+        own = idle and pid == str(os.getpid())
+        if own or not (pid.isdigit() and _alive(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there; an old folder is only clutter
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
+    """Move staged files to their names, in order; put everything back if one cannot be moved.
+
+    Args:
+        folder: the staging folder, which holds a file of each name.
+        files: where they go, all into one folder.
+        overwrite: replace files that are there.
+
+    Raises:
+        UnwritableOutput: a file or folder is in the way, or the disk refuses.
+    """
+    replaced = folder / "replaced"
+    moved: list[Path] = []
+    try:
+        replaced.mkdir()
+        for path in files:
+            if path.exists():
+                _require_replaceable(path, overwrite=overwrite)
+                path.replace(replaced / path.name)
+            moved.append(path)
+            (folder / path.name).replace(path)
+    except (OSError, UnwritableOutput) as error:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        for before in replaced.glob("*"):
+            before.replace(files[0].parent / before.name)
+        if isinstance(error, UnwritableOutput):
+            raise
+        raise _unwritable(files[0].parent, error) from error
+
+
+def _require_replaceable(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise UnwritableOutput(
+            f"{path} is a folder, a file has to go there.",
+            hint="Move it away, or choose another --out.",
+        )
+    if not overwrite:
+        raise UnwritableOutput(
+            f"{path} appeared while it was being made.",
+            hint="Add --overwrite to replace it.",
+            code="exists",
+        )
+
+
+def _unwritable(out: Path, error: OSError) -> UnwritableOutput:
+    return UnwritableOutput(
+        f"{out} cannot be written: {error.strerror or error}.",
+        hint="Choose another --out, or make this folder writable.",
+    )
