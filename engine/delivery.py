@@ -1,7 +1,7 @@
 """Rendered suggestions as files: stems, clip, mix and a description that can make them again.
 
 All files of one suggestion are made in a staging folder and moved to their names together at the
-end, the description last (see :mod:`engine.staging`). Nothing is replaced unless the person said so.
+end, the description last (see :mod:`engine.staging`). Nothing is replaced without being asked to.
 """
 
 from __future__ import annotations
@@ -290,7 +290,11 @@ def _require_space(planned: RenderedSuggestion, session: Session, options: Rende
 
 
 def _write(path: Path, waveform: Waveform, options: RenderOptions) -> None:
-    write_audio(path, waveform, file_format=options.file_format, bit_depth=options.bit_depth)
+    try:
+        write_audio(path, waveform, file_format=options.file_format, bit_depth=options.bit_depth)
+    except UnwritableOutput as error:  # speak of the file that the person asked for
+        message = error.message.replace(str(path.parent), str(options.out.resolve()))
+        raise UnwritableOutput(message, hint=error.hint, code=error.code) from error
 
 
 def _write_mix(

@@ -80,7 +80,7 @@ def write_audio(
                     file.write(np.ascontiguousarray(data.T))
         except soundfile.LibsndfileError as error:
             raise UnwritableOutput(
-                f"{path} cannot be written: {error}.",
+                f"{path} cannot be written: {str(error).rstrip('. ')}; the disk may be full.",
                 hint="Choose another folder, or make room on this disk.",
             ) from error
     return WrittenAudio(path, waveform.frames, clipped)

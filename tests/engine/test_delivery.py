@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +83,32 @@ def test_an_unreadable_source_leaves_nothing_behind(reply: SuggestReply, tmp_pat
     reply.suggestions[0].stems[0].path.write_bytes(b"not audio")
     with pytest.raises(Exception, match="stem-0"):
         deliver(reply, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from engine.errors import UnwritableOutput
+from tests.engine.replies import reply_with_two_stems
+from tests.engine.test_delivery import deliver
+
+folder = Path(sys.argv[1])
+reply = reply_with_two_stems(folder)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    deliver(reply, folder / "out")
+except UnwritableOutput as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL_DISK, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{tmp_path}/out/01 Title 0" in ran.stdout
+    assert "cannot be written" in ran.stdout
     assert list((tmp_path / "out").iterdir()) == []
 
 
