@@ -42,9 +42,11 @@ __all__ = ["analyse_clip"]
 
 #: A clip needs about a bar.
 LEAST_CLIP_S: Final = 2.0
+#: A voice that does not tell its tempo is counted in the octave nearest to this one.
+TYPICAL_TEMPO_BPM: Final = 100.0
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
-_CACHE_LAYOUT: Final = 3
+_CACHE_LAYOUT: Final = 4
 
 
 def analyse_clip(
@@ -207,14 +209,14 @@ def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float 
         notes = (
             f"The clip's own tempo is unclear; taken as the session's {session_tempo_bpm:g} BPM.",
         )
-    elif not stated and not found.clear:
+    heard = replace(found.grid, confidence=min(found.confidence, 1.0))
+    if not stated and not found.clear and not session_tempo_bpm:
+        heard = _counted_as(heard, TYPICAL_TEMPO_BPM)
         notes = (
-            f"The clip's tempo ({found.tempo.bpm:.1f} BPM) is a guess; "
+            f"The clip's tempo ({heard.tempo_bpm:.1f} BPM) is a guess; "
             "--clip-tempo and --clip-downbeat state it.",
         )
-    beats_s = found.grid.beats_s + request.start_s
-    grid = BeatGrid(beats_s, found.grid.beats_per_bar, min(found.confidence, 1.0))
-    return _Mapped(grid, method, notes)
+    return _Mapped(replace(heard, beats_s=heard.beats_s + request.start_s), method, notes)
 
 
 def _key(

@@ -95,7 +95,8 @@ def _import_mix(
     path = plan.files[0].path
     mix = decode(path)
     require_sound(mix, path)
-    require_length(mix, LEAST_SONG_S, path)
+    hint = "A loop or a single stem goes in with --role, such as --role drums."
+    require_length(mix, LEAST_SONG_S, path, hint=hint)
     chosen = choose_separator(separator)
     content = audio_key(mix).sha
     song_id = song_id_for("song", content)

@@ -228,7 +228,7 @@ def _notes(
     considered: Mapping[Role, int], clip: ClipAnalysis, options: SuggestOptions
 ) -> tuple[str, ...]:
     notes = [
-        f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
+        f"No {role} stem reaches the session's tempo and metre; widen --tempo-range or add music."
         for role, count in considered.items()
         if not count
     ]

@@ -80,6 +80,9 @@ def print_reply(reply: SuggestReply) -> None:
     )
     for note in reply.notes:
         _LOGGER.warning(note)
+    if not reply.suggestions:
+        emit_text("Nothing in the library fits this clip.")
+        return
     rows = [row for suggestion in reply.suggestions for row in _rows(suggestion)]
     print_table(
         ["#", "fit", "why", "role", "title", "stretch", "semitones", "bars", "gain", "stem"], rows

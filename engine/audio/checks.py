@@ -55,7 +55,13 @@ def require_sound(waveform: Waveform, path: Path) -> None:
         )
 
 
-def require_length(waveform: Waveform, minimum_s: float, path: Path) -> None:
+def require_length(
+    waveform: Waveform,
+    minimum_s: float,
+    path: Path,
+    *,
+    hint: str = "Choose a longer file or a longer part of it.",
+) -> None:
     """Refuse what is shorter than ``minimum_s`` seconds.
 
     Raises:
@@ -64,7 +70,7 @@ def require_length(waveform: Waveform, minimum_s: float, path: Path) -> None:
     if waveform.duration_s < minimum_s:
         raise UnusableInput(
             f"{path} has {waveform.duration_s:.2f} s of audio, but {minimum_s:g} s are needed.",
-            hint="Choose a longer file or a longer part of it.",
+            hint=hint,
             code="too_short",
         )
 
