@@ -50,6 +50,8 @@ COMMANDS: Final = {
     "suggest": "Rank accompaniments for a clip.",
     "render": "Render aligned stems and a mix.",
     "batch": "Render a plan of many lines.",
+    "evaluate": "Compare the models on songs whose stems are known.",
+    "train": "Train a model on your own music.",
     "config": "Show settings and where each comes from.",
     "doctor": "Say what is installed, what is missing and what mends it.",
 }

@@ -51,10 +51,19 @@ def load_ranker(name: str) -> Ranker:
 def _makers() -> dict[str, Callable[[], Ranker]]:
     from engine.models.automashupper import automashupper, automashupper_tool
     from engine.models.baselines import MeanChroma, RandomFit
+    from engine.models.fit_checkpoint import SHIPPED_FIT
 
     return {
+        **({"fit": _fit} if SHIPPED_FIT.is_file() else {}),
         "automashupper": automashupper,
         "automashupper-tool": automashupper_tool,
         "chroma": MeanChroma,
         "random": RandomFit,
     }
+
+
+def _fit() -> Ranker:
+    from engine.models.fit import FitRanker
+    from engine.models.fit_checkpoint import load_fit
+
+    return FitRanker(load_fit())

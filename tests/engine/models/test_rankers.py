@@ -10,7 +10,7 @@ from engine.models.registry import MODEL_NAMES, load_ranker
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
 SHIFTS = Search(semitones=tuple(range(-3, 4)), keep=8)
-UNTRAINED = ("fit", "premixnet", "postmixnet", "stem-jepa")
+UNTRAINED = ("premixnet", "postmixnet", "stem-jepa")
 HERE = [name for name in MODEL_NAMES if name not in UNTRAINED]
 
 

@@ -1,0 +1,252 @@
+"""``dawlink evaluate``: the tables that compare the models."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+
+from dawlink.cli.context import Invocation, invocation, open_library
+from dawlink.cli.options import Json
+from dawlink.cli.output import (
+    JSON_SCHEMA,
+    Bar,
+    Documented,
+    emit_json,
+    emit_text,
+    print_table,
+    progress,
+)
+from dawlink.documents import Document
+from dawlink.evaluation_documents import report_document
+from dawlink.settings import Settings
+from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
+from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
+
+if TYPE_CHECKING:
+    from engine.evaluation.bootstrap import Interval
+    from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage
+    from engine.evaluation.report import ModelResult, Report, Task
+    from engine.ingest import SourcePlan
+    from engine.theory import Role
+
+app = typer.Typer(help="Compare the models on songs whose stems are known.")
+_LOGGER = logging.getLogger(__name__)
+
+_COLUMNS = (
+    "task",
+    "queries",
+    "songs",
+    "model",
+    "R@1",
+    "R@5",
+    "R@10",
+    "mean NR",
+    "median NR",
+    "NR - baseline",
+    "scored/s",
+)
+
+
+SEPARATED_NOTE = (
+    "Some of these songs were separated from full mixes: their stems bleed into each other, "
+    "which gives the right answer away."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """Sums of stems; the bar says whose are being computed."""
+
+    mixtures: Mixtures
+    bar: Bar
+
+    def of(self, song: EvaluationSong, parts: Sequence[Role]) -> Passage:
+        self.bar.describe(f"adding up {song.title}")
+        return self.mixtures.of(song, parts)
+
+
+@app.command()
+def evaluate(
+    ctx: typer.Context,
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="More folders of --data.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folders of multitrack songs; default the library's."),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="retrieval, kway, huang or alignment.")
+    ] = "retrieval",
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Default: every model that is there.")
+    ] = None,
+    limit_songs: Annotated[
+        int | None, typer.Option(metavar="N", help="Only the first N songs.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of draws and intervals.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write table and pictures here.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keeps what was analysed.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare the models on songs whose stems are known, all on the same items.
+
+    The songs of --data are analysed once, as add does it, into a library in the cache folder (or
+    into the one of --library); without --data the songs of the library are taken.
+    """
+    from engine.evaluation.protocols import parse_protocol, rankers_for
+
+    if limit_songs is not None and limit_songs < 1:
+        raise UsageError(
+            f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.", code="bad_limit"
+        )
+    wanted = parse_protocol(protocol)
+    rankers = rankers_for(models)
+    kept = cache or platformdirs.user_cache_path("dawlink", False) / "evaluation"
+    folders = [*(data or []), *(more or [])]
+    settings = _settings(ctx.find_object(Invocation) or invocation(ctx), folders, kept)
+    songs, failed = _analysed(folders, settings, limit_songs)
+    with open_library(settings) as library, progress("comparing models") as bar:
+        from engine.evaluation.corpus import LibraryMixtures, load_songs
+        from engine.evaluation.protocols import evaluate as run
+
+        rows = {song.id: song for song in library.songs()}
+        chosen = (songs if folders else list(rows))[:limit_songs]
+        mixtures = _Shown(LibraryMixtures(library, kept / "mixtures"), bar)
+        report = run(wanted, load_songs(library, chosen), mixtures, rankers, seed=seed)
+    if any(rows[song].separator for song in chosen):
+        report = replace(report, notes=(*report.notes, SEPARATED_NOTE))
+    for note in report.notes:
+        _LOGGER.warning("%s", note)
+    document = report_document(report)
+    written = _write(report, document, out) if out else []
+    error = _failure(failed)
+    if json:
+        emit_json({**document, "files": written, "failed": [str(o.path) for o in failed]})
+    else:
+        _print(report, written)
+    if error is not None:
+        raise Documented(error)
+
+
+def _settings(given: Invocation, folders: Sequence[Path], kept: Path) -> Settings:
+    """Songs of --data go into a library of their own, unless one is named."""
+    library = kept / "library" if folders and given.library is None else None
+    return given.settings(**({} if library is None else {"library": library}))
+
+
+def _analysed(
+    folders: Sequence[Path], settings: Settings, limit: int | None
+) -> tuple[list[str], list[AddOutcome]]:
+    """Ids of the songs in ``folders``, in their order, and what could not be used."""
+    if not folders:
+        return [], []
+    options = AddOptions(stems=True, jobs=settings.workers)
+    plans, failed = plan_all(folders, options)
+    plans = [plan for plan in plans if _has_two_roles(plan)][:limit]
+    order = {plan.files[0].path.parent: number for number, plan in enumerate(plans)}
+    found: dict[int, str] = {}
+    with progress("analysing songs", total=len(plans)) as bar:
+        for outcome in add_sources(plans, settings.library, options):
+            bar.advance()
+            bar.describe(outcome.title)
+            if isinstance(outcome.error, MissingDependency):
+                raise outcome.error
+            if outcome.error is not None:
+                failed.append(outcome)
+            else:
+                found[order.get(outcome.path, len(order))] = outcome.song_id
+    for outcome in failed:
+        _LOGGER.error("%s", outcome.error.message if outcome.error else outcome.path)
+    if not found and failed and failed[0].error is not None:
+        raise failed[0].error
+    return list(dict.fromkeys(found[number] for number in sorted(found))), failed
+
+
+def _has_two_roles(plan: SourcePlan) -> bool:
+    return plan.kind == "stem-mp4" or len({file.role for file in plan.files}) > 1
+
+
+def _failure(failed: Sequence[AddOutcome]) -> DawlinkError | None:
+    if not failed:
+        return None
+    return SomeItemsFailed(
+        f"{len(failed)} of the songs could not be analysed and are not in the table.",
+        hint="Mend those named above and run the same command again.",
+    )
+
+
+def _write(report: Report, document: Document, out: Path) -> list[Path]:
+    """``<protocol>.json``, ``<protocol>.csv`` and the pictures, replaced if they are there."""
+    from engine.evaluation.plots import draw_report
+    from engine.files import write_whole
+
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([_COLUMNS, *_rows(report)])
+    tables = [out / f"{report.protocol}.json", out / f"{report.protocol}.csv"]
+    text = dumps({"schema": JSON_SCHEMA, **document}, ensure_ascii=False, indent=2)
+    write_whole(tables[0], text + "\n")
+    write_whole(tables[1], lines.getvalue())
+    return [*tables, *draw_report(report, out)]
+
+
+def _print(report: Report, written: Sequence[Path]) -> None:
+    print_table(_COLUMNS, _rows(report))
+    for task in report.tasks:
+        if task.results[0].axes:
+            names = [result.model for result in task.results]
+            emit_text("\nHow often an original scores above its altered copies (0.5 is chance):")
+            axes = zip(*(result.axes for result in task.results), strict=True)
+            print_table(
+                ["axis", *names],
+                [(same[0].axis, *(f"{axis.paired:.2f}" for axis in same)) for same in axes],
+            )
+    for path in written:
+        emit_text(f"wrote {path}")
+
+
+def _rows(report: Report) -> list[tuple[object, ...]]:
+    return [row for task in report.tasks for row in _task_rows(task)]
+
+
+def _task_rows(task: Task) -> list[tuple[object, ...]]:
+    first = task.results[0].overall
+    rows: list[tuple[object, ...]] = [
+        (task.name, first.queries, first.songs, result.model, *_figures(result))
+        for result in task.results
+    ]
+    lots = [f"{task.chance[name]:.3f}" for name in ("r1", "r5", "r10", "mean_nr", "median_nr")]
+    return [*rows, (task.name, first.queries, first.songs, "(chance)", *lots, "", "")]
+
+
+def _figures(result: ModelResult) -> tuple[object, ...]:
+    overall, difference = result.overall, result.against_baseline
+    gap = ""
+    if difference is not None:
+        gap = f"{difference.mean_nr:+.3f} {_range(difference.mean_nr_ci95)}"
+    return (
+        f"{overall.r1:.3f} {_range(overall.ci95['r1'])}",
+        f"{overall.r5:.3f}",
+        f"{overall.r10:.3f}",
+        f"{overall.mean_nr:.3f} {_range(overall.ci95['mean_nr'])}",
+        f"{overall.median_nr:.3f}",
+        gap,
+        f"{result.scored_per_s:.0f}",
+    )
+
+
+def _range(interval: Interval) -> str:
+    return f"[{interval.low:.3f}, {interval.high:.3f}]"

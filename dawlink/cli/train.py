@@ -1,0 +1,127 @@
+"""``dawlink train``: a checkpoint out of multitrack songs.
+
+A model is one line in :data:`TRAINERS`: the module whose ``run`` trains it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast
+
+import typer
+
+from dawlink.cli.context import invocation
+from dawlink.cli.options import Json
+from dawlink.cli.output import Bar, emit_json, emit_text, progress
+from engine.errors import UsageError
+from engine.training.requests import Trainer, TrainReport, TrainRequest
+
+app = typer.Typer(help="Train a model on your own music.")
+_LOGGER = logging.getLogger(__name__)
+
+#: Model to the module with its ``run(request, tell)``.
+TRAINERS: Final = {
+    "fit": "engine.training.fit_run",
+    "premixnet": "engine.training.mix_run",
+    "postmixnet": "engine.training.mix_run",
+    "stem-jepa": "engine.training.stem_jepa_run",
+    "song-masher": "engine.training.song_masher_run",
+}
+#: Models to which ``--lsro`` means something.
+WITH_LSRO: Final = ("premixnet", "postmixnet")
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(TRAINERS)}.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="DIR", help="Folder of multitrack songs, or a library; repeatable."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The checkpoint; MODEL.safetensors.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Rounds through the data.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Stop after so many; --resume goes on.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="What computes.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", help="Of everything random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
+    lsro: Annotated[
+        bool, typer.Option("--lsro", help="Learn from unlabeled mashups too (mix networks).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
+    trainer = _trainer(model)
+    if lsro and model not in WITH_LSRO:
+        raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
+    request = TrainRequest(
+        model=model,
+        data=tuple(data),
+        out=_checked(out or Path(f"{model}.safetensors")),
+        epochs=epochs,
+        minutes=minutes,
+        device=device,
+        seed=seed,
+        resume=resume,
+        lsro=lsro,
+        jobs=invocation(ctx).settings().workers,
+    )
+    with progress(f"training {model}") as bar:
+        report = trainer(request, lambda text: _tell(bar, text))
+    _show(model, report, json=json)
+
+
+def _trainer(model: str) -> Trainer:
+    if model not in TRAINERS:
+        raise UsageError(
+            f"There is no model {model!r} that can be trained.",
+            hint=f"Choose one of {', '.join(TRAINERS)}.",
+            code="bad_model",
+        )
+    return cast("Trainer", importlib.import_module(TRAINERS[model]).run)
+
+
+def _checked(out: Path) -> Path:
+    if out.suffix != ".safetensors":
+        raise UsageError(
+            f"{out} is no name for a checkpoint.",
+            hint="Let it end in .safetensors.",
+            code="bad_suffix",
+        )
+    return out
+
+
+def _tell(bar: Bar, text: str) -> None:
+    bar.describe(text)
+    _LOGGER.info("%s", text)
+
+
+def _show(model: str, report: TrainReport, *, json: bool) -> None:
+    for note in report.notes:
+        _LOGGER.warning("%s", note)
+    if json:
+        emit_json(
+            {
+                "model": model,
+                "checkpoint": str(report.checkpoint.resolve()),
+                "finished": report.finished,
+                "steps": report.steps,
+                "metrics": dict(report.metrics),
+                "notes": list(report.notes),
+            }
+        )
+        return
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
+    emit_text(f"{report.checkpoint}  {report.steps} steps  {metrics}".rstrip())
+    if not report.finished:
+        emit_text("The time was up before the end; go on with --resume.")

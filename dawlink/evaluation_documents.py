@@ -1,0 +1,85 @@
+"""A comparison of models as a JSON document, field by field as the interface contract names it.
+
+The headline task's results stand on top; all tasks follow under ``tasks``. Intervals are
+``[low, high]``; numbers that are not finite are null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from dawlink.documents import Document
+
+if TYPE_CHECKING:
+    from engine.evaluation.bootstrap import Interval
+    from engine.evaluation.ranks import Summary
+    from engine.evaluation.report import Curve, ModelResult, Report
+
+__all__ = ["report_document"]
+
+
+def report_document(report: Report) -> Document:
+    """A report as the interface contract names its fields; the headline task is on top."""
+    headline = report.tasks[0]
+    return {
+        "protocol": report.protocol,
+        "items": headline.items,
+        "results": [_result_document(result) for result in headline.results],
+        "chance": headline.chance,
+        "songs": list(report.songs),
+        "notes": list(report.notes),
+        "tasks": [
+            {
+                "name": task.name,
+                "about": task.about,
+                "items": task.items,
+                "chance": task.chance,
+                "results": [_result_document(result) for result in task.results],
+            }
+            for task in report.tasks
+        ],
+    }
+
+
+def _result_document(result: ModelResult) -> Document:
+    document: Document = {"model": result.model, **_summary_document(result.overall)}
+    document["per_role"] = _summaries(result.per_role)
+    document["scored_per_s"] = round(result.scored_per_s, 1)
+    if result.strata:
+        document["strata"] = _summaries(result.strata)
+    difference = result.against_baseline
+    if difference is not None:
+        document["against_automashupper"] = {
+            "r1": difference.r1,
+            "mean_nr": difference.mean_nr,
+            "ci95": {"r1": _ends(difference.r1_ci95), "mean_nr": _ends(difference.mean_nr_ci95)},
+        }
+    if result.axes:
+        document["axes"] = [{**asdict(a), "paired_ci95": _ends(a.paired_ci95)} for a in result.axes]
+    if result.curves:
+        document["curves"] = [_curve_document(curve) for curve in result.curves]
+    return document
+
+
+def _curve_document(curve: Curve) -> Document:
+    return {
+        "role": curve.role,
+        "shifts_beats": curve.shifts_beats.tolist(),
+        "score": [score if math.isfinite(score) else None for score in curve.score.tolist()],
+    }
+
+
+def _summaries(summaries: Mapping[str, Summary]) -> Document:
+    return {name: _summary_document(summary) for name, summary in summaries.items()}
+
+
+def _summary_document(summary: Summary) -> Document:
+    intervals = {name: _ends(interval) for name, interval in summary.ci95.items()}
+    return {**asdict(summary), "ci95": intervals}
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [interval.low, interval.high]

@@ -1,0 +1,165 @@
+"""Pictures of a report: ranks with their intervals, axes of negatives, curves over a time shift.
+
+PNG at 150 pixels per inch through matplotlib's object interface and Agg, so no display is needed
+and no global state is touched. One colour per model in every panel (Okabe & Ito 2008, which people
+with any colour vision can tell apart); grey dashes are chance.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.evaluation.bootstrap import Interval
+from engine.evaluation.report import ModelResult, Report, Task
+from engine.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_report"]
+
+DPI: Final = 150
+_WIDTH_IN: Final = 10.0
+_COLOURS: Final = (
+    "#9ca3af",
+    "#56b4e9",
+    "#e69f00",
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#000000",
+)
+_CHANCE: Final = "#6b7280"
+#: Share of a category's width that its bars take together.
+_BARS_WIDTH: Final = 0.8
+
+
+def draw_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write every picture that the report has material for; returns their paths.
+
+    Raises:
+        UnwritableOutput: the folder cannot be written.
+    """
+    written = [_save(_ranks_figure(report), folder / f"{report.protocol}.png")]
+    for task in report.tasks:
+        if any(result.axes for result in task.results):
+            written.append(_save(_axes_figure(task), folder / f"{task.name}-axes.png"))
+        if any(result.curves for result in task.results):
+            written.append(_save(_curves_figure(task), folder / f"{task.name}-curves.png"))
+    return tuple(written)
+
+
+def _figure(height_in: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH_IN, height_in), dpi=DPI, layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png")
+    write_whole(path, buffer.getvalue())
+    return path
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _ranks_figure(report: Report) -> Figure:
+    """A row per task: R@1, R@5, R@10 on the left, mean normalised rank on the right."""
+    figure = _figure(0.6 + 2.0 * len(report.tasks))
+    grid = figure.subplots(len(report.tasks), 2, squeeze=False, width_ratios=(2, 1))
+    for row, task in enumerate(report.tasks):
+        _draw_measures(grid[row][0], task, ("r1", "r5", "r10"), ("R@1", "R@5", "R@10"))
+        _draw_measures(grid[row][1], task, ("mean_nr",), ("mean NR (0 is best)",))
+        first = task.results[0].overall
+        title = f"{task.name}: {first.queries} queries of {first.songs} songs, 95 % by song"
+        grid[row][0].set_title(title, fontsize=9, loc="left")
+    grid[0][0].legend(fontsize=7, ncols=2, loc="upper left")
+    return figure
+
+
+def _draw_measures(axes: Axes, task: Task, measures: Sequence[str], labels: Sequence[str]) -> None:
+    width = _BARS_WIDTH / len(task.results)
+    for number, result in enumerate(task.results):
+        values = {
+            "r1": result.overall.r1,
+            "r5": result.overall.r5,
+            "r10": result.overall.r10,
+            "mean_nr": result.overall.mean_nr,
+        }
+        places = [i + width * (number - (len(task.results) - 1) / 2) for i in range(len(measures))]
+        heights = [values[m] for m in measures]
+        whiskers = _whiskers(heights, [result.overall.ci95[m] for m in measures])
+        axes.bar(places, heights, width, color=_colour(number), label=result.model)
+        axes.errorbar(places, heights, whiskers, fmt="none", ecolor="#22262b", elinewidth=0.8)
+    for place, measure in enumerate(measures):
+        level = task.chance[measure]
+        axes.plot([place - 0.45, place + 0.45], [level, level], "--", color=_CHANCE, linewidth=1)
+    axes.set_xticks(range(len(labels)), labels, fontsize=8)
+    axes.set_ylim(0, 1)
+    axes.tick_params(axis="y", labelsize=7)
+
+
+def _whiskers(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
+    """Lengths below and above; a redrawn interval need not hold the value itself."""
+    below = [max(v - i.low, 0.0) for v, i in zip(values, intervals, strict=True)]
+    above = [max(i.high - v, 0.0) for v, i in zip(values, intervals, strict=True)]
+    return [below, above]
+
+
+def _axes_figure(task: Task) -> Figure:
+    """How often an original beats its own altered copies, axis by axis."""
+    names = [axis.axis for axis in task.results[0].axes]
+    figure = _figure(1.2 + 0.35 * len(names))
+    axes = figure.subplots()
+    step = 0.6 / len(task.results)
+    for number, result in enumerate(task.results):
+        values = [axis.paired for axis in result.axes]
+        places = [i + step * (number - (len(task.results) - 1) / 2) for i in range(len(names))]
+        whiskers = _whiskers(values, [axis.paired_ci95 for axis in result.axes])
+        axes.errorbar(
+            values, places, xerr=whiskers, fmt="o", ms=4, color=_colour(number), label=result.model
+        )
+    axes.axvline(0.5, linestyle="--", color=_CHANCE, linewidth=1)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("share of altered copies that score below their original", fontsize=8)
+    axes.legend(fontsize=7, loc="lower left")
+    return figure
+
+
+def _curves_figure(task: Task) -> Figure:
+    """Mean score against the shift, a panel per role; every model on its own scale."""
+    roles = [curve.role for curve in task.results[0].curves]
+    figure = _figure(0.8 + 2.6 * len(roles))
+    panels = figure.subplots(len(roles), 1, squeeze=False)
+    for row, role in enumerate(roles):
+        axes = panels[row][0]
+        for number, result in enumerate(task.results):
+            _draw_curve(axes, result, role, _colour(number))
+        axes.axvline(0, linestyle="--", color=_CHANCE, linewidth=1)
+        axes.set_title(f"{role} under its vocal", fontsize=9, loc="left")
+        axes.set_ylabel("score (standard deviations)", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[-1][0].set_xlabel("stem read this many beats late", fontsize=8)
+    panels[0][0].legend(fontsize=7, ncols=4, loc="upper left")
+    return figure
+
+
+def _draw_curve(axes: Axes, result: ModelResult, role: str, colour: str) -> None:
+    for curve in result.curves:
+        spread = float(curve.score.std())
+        if curve.role == role and spread > 0:
+            standard = (curve.score - curve.score.mean()) / spread
+            axes.plot(curve.shifts_beats, standard, color=colour, linewidth=1, label=result.model)

@@ -1,0 +1,122 @@
+"""The protocols by name, and the models that take part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from engine.errors import MissingDependency, UnusableInput, UsageError
+from engine.evaluation.corpus import EvaluationSong, Mixtures
+from engine.evaluation.report import Protocol, Report, Task
+from engine.models.ranker import Ranker
+
+__all__ = ["FEW_SONGS", "evaluate", "parse_protocol", "rankers_for"]
+
+#: Intervals from five or ten clusters cover less than they claim (Cameron, Gelbach and Miller,
+#: "Bootstrap-based improvements for inference with clustered errors", REStat 2008).
+FEW_SONGS: Final = 10
+
+
+def parse_protocol(text: str) -> Protocol:
+    """The protocol called ``text``.
+
+    Raises:
+        UsageError: no such protocol.
+    """
+    known: tuple[Protocol, ...] = get_args(Protocol)
+    for protocol in known:
+        if protocol == text.strip().lower():
+            return protocol
+    raise UsageError(
+        f"{text!r} is not a protocol.",
+        hint=f"Choose one of {', '.join(known)}.",
+        code="bad_protocol",
+    )
+
+
+def rankers_for(names: str | None) -> tuple[Ranker, ...]:
+    """The models of a comma-separated list; None takes all that need nothing more, weakest first.
+
+    Raises:
+        UsageError: no such model, or one named twice.
+        MissingDependency: a named model has no trained checkpoint here.
+    """
+    from engine.models.registry import MODEL_NAMES, load_ranker
+
+    if names is not None:
+        wanted = names.replace(",", " ").split()
+        if not wanted or len(set(wanted)) != len(wanted):
+            raise UsageError(
+                f"{names!r} does not name every model once.",
+                hint="Write --models automashupper,random.",
+                code="bad_model",
+            )
+        return tuple(load_ranker(name) for name in wanted)
+    found = []
+    for name in reversed(MODEL_NAMES):
+        try:
+            found.append(load_ranker(name))
+        except MissingDependency:  # no checkpoint: it takes part once it is trained
+            continue
+    return tuple(found)
+
+
+def evaluate(
+    protocol: Protocol,
+    songs: Sequence[EvaluationSong],
+    mixtures: Mixtures,
+    rankers: Sequence[Ranker],
+    *,
+    seed: int = 0,
+) -> Report:
+    """Every model on the same items of one protocol.
+
+    Raises:
+        UnusableInput: the songs hold no item of this protocol.
+    """
+    tasks = _tasks(protocol, songs, mixtures, rankers, seed)
+    if not tasks:
+        raise UnusableInput(
+            f"These {len(songs)} songs hold nothing that {protocol} could ask.",
+            hint="It needs two songs or more; huang and alignment need vocals in one of them.",
+            code="no_items",
+        )
+    titles = tuple(song.title for song in songs)
+    return Report(protocol, titles, tuple(tasks), _notes(tasks))
+
+
+def _notes(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """What a reader of the table must know."""
+    asked = {task.name: task.results[0].overall.songs for task in tasks}
+    few = [f"{name} ({count})" for name, count in asked.items() if count < FEW_SONGS]
+    if not few:
+        return ()
+    return (
+        f"Fewer than {FEW_SONGS} songs ask the questions of {', '.join(few)}: "
+        "read their intervals as rough, and too narrow.",
+    )
+
+
+def _tasks(
+    protocol: Protocol,
+    songs: Sequence[EvaluationSong],
+    mixtures: Mixtures,
+    rankers: Sequence[Ranker],
+    seed: int,
+) -> list[Task]:
+    if protocol == "retrieval":
+        from engine.evaluation.retrieval import stem_tasks, vocal_tasks
+
+        tasks = stem_tasks(songs, mixtures, rankers, seed=seed)
+        return tasks + vocal_tasks(songs, rankers, seed=seed)
+    if protocol == "kway":
+        from engine.evaluation.kway import kway_tasks
+
+        return kway_tasks(songs, mixtures, rankers, seed=seed)
+    if protocol == "huang":
+        from engine.evaluation.huang import huang_tasks
+
+        return huang_tasks(songs, rankers, seed=seed)
+    from engine.evaluation.alignment import alignment_tasks
+
+    return alignment_tasks(songs, rankers, seed=seed)

@@ -1,0 +1,138 @@
+"""Ranks of the right answers and what is said about them.
+
+The rank of the right answer is one plus the number of candidates that score higher, and a half for
+each that scores the same: a model that cannot tell them apart gets the middle. R@k is the share of
+ranks up to k; the normalised rank NR is rank / candidates, 0 is best, chance is about 0.5
+(Riou et al. 2024, "Stem-JEPA", section 4). Intervals are redrawn by song.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.evaluation.bootstrap import Interval, SongBootstrap
+
+__all__ = ["Difference", "Ranks", "Summary", "chance", "compare", "rank_of", "summarise"]
+
+#: The k of R@k.
+TOPS: Final = (1, 5, 10)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """The answers of one model to a list of queries; every model answers the same list.
+
+    Args:
+        songs: (queries,) song of each query.
+        roles: (queries,) role of the right answer.
+        rank: (queries,) rank of the right answer [1, candidates], halves possible.
+        candidates: (queries,) how many there were, the right one included.
+    """
+
+    songs: tuple[str, ...]
+    roles: tuple[str, ...]
+    rank: NDArray[np.float64]
+    candidates: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not len(self.songs) == len(self.roles) == self.rank.size == self.candidates.size:
+            raise ValueError("ranks of different lists of queries")
+
+    @property
+    def normalised(self) -> NDArray[np.float64]:
+        """(queries,) rank / candidates (0, 1]."""
+        return self.rank / self.candidates
+
+    def hits(self, top: int) -> NDArray[np.float64]:
+        """(queries,) 1 where the right answer is among the first ``top``."""
+        return (self.rank <= top).astype(np.float64)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Ranks:
+        """Some of the queries."""
+        index = np.flatnonzero(chosen)
+        return Ranks(
+            tuple(self.songs[i] for i in index),
+            tuple(self.roles[i] for i in index),
+            self.rank[index],
+            self.candidates[index],
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of a list of ranks, their 95 % intervals by the same names, and what they rest on."""
+
+    queries: int
+    songs: int
+    r1: float
+    r5: float
+    r10: float
+    mean_nr: float
+    median_nr: float
+    ci95: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One model minus another on the same queries: R@1 (more is better), mean NR (less is)."""
+
+    r1: float
+    r1_ci95: Interval
+    mean_nr: float
+    mean_nr_ci95: Interval
+
+
+def rank_of(scores: NDArray[np.float64], right: int) -> float:
+    """Rank of candidate ``right`` among all, ties counted as half."""
+    own = scores[right]
+    return 1.0 + float((scores > own).sum()) + 0.5 * float((scores == own).sum() - 1)
+
+
+def summarise(ranks: Ranks, *, seed: int = 0) -> Summary:
+    """Figures with intervals.
+
+    Raises:
+        ValueError: there is no query.
+    """
+    redrawn = SongBootstrap(ranks.songs, seed=seed)
+    nr = ranks.normalised
+    hits = {f"r{top}": ranks.hits(top) for top in TOPS}
+    intervals = {name: redrawn.mean(values) for name, values in hits.items()}
+    intervals |= {"mean_nr": redrawn.mean(nr), "median_nr": redrawn.median(nr)}
+    return Summary(
+        queries=nr.size,
+        songs=len(set(ranks.songs)),
+        r1=float(hits["r1"].mean()),
+        r5=float(hits["r5"].mean()),
+        r10=float(hits["r10"].mean()),
+        mean_nr=float(nr.mean()),
+        median_nr=float(np.median(nr)),
+        ci95=intervals,
+    )
+
+
+def compare(ranks: Ranks, baseline: Ranks, *, seed: int = 0) -> Difference:
+    """``ranks`` minus ``baseline``, query by query.
+
+    Raises:
+        ValueError: they are not about the same queries.
+    """
+    if ranks.songs != baseline.songs or ranks.roles != baseline.roles:
+        raise ValueError("only answers to the same queries can be compared")
+    redrawn = SongBootstrap(ranks.songs, seed=seed)
+    hits = ranks.hits(1) - baseline.hits(1)
+    nr = ranks.normalised - baseline.normalised
+    return Difference(float(hits.mean()), redrawn.mean(hits), float(nr.mean()), redrawn.mean(nr))
+
+
+def chance(candidates: Sequence[int] | NDArray[np.int64]) -> dict[str, float]:
+    """What drawing lots is expected to reach: k / N and (N + 1) / 2N."""
+    count = np.asarray(candidates, dtype=np.float64)
+    expected = {f"r{top}": float(np.minimum(top / count, 1.0).mean()) for top in TOPS}
+    middle = (count + 1) / (2 * count)
+    return expected | {"mean_nr": float(middle.mean()), "median_nr": float(np.median(middle))}

@@ -1,0 +1,139 @@
+"""The trained fit model as a file: read and checked without torch.
+
+The file is a checkpoint of :mod:`engine.training.checkpoints`: safetensors with a JSON record under
+the metadata key ``dawlink`` that holds kind, settings, metrics, version and the SHA-256 of the
+tensors. One comes with dawlink (``checkpoints/fit.safetensors``, half precision).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import MissingDependency
+from engine.models.fit_net import FitSizes, dense_weights, shapes_of
+
+__all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
+
+#: The checkpoint that is installed with the package.
+SHIPPED_FIT: Final = Path(__file__).parent / "checkpoints" / "fit.safetensors"
+#: Newest record that can be read, and the largest file that can be a fit model [bytes].
+_VERSION: Final = 1
+_LARGEST: Final = 12 << 20
+_DTYPES: Final = {"float16": "torch.float16", "float32": "torch.float32"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A logistic curve from similarity to probability."""
+
+    slope: float
+    offset: float
+
+    def __call__(self, similarity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities in (0, 1)."""
+        exponent = np.clip(self.slope * similarity + self.offset, -30, 30)
+        probability: NDArray[np.float32] = (1 / (1 + np.exp(-exponent))).astype(np.float32)
+        return probability
+
+
+@dataclass(frozen=True, eq=False)
+class FitModel:
+    """Weights ready for :mod:`engine.models.fit_net` and what turns similarities into scores.
+
+    Args:
+        weights: from :func:`~engine.models.fit_net.dense_weights`.
+        sizes: widths of the towers.
+        harmony: curve of voice and stem.
+        rhythm: curve of stem and drums.
+    """
+
+    weights: Mapping[str, NDArray[np.float32]]
+    sizes: FitSizes
+    harmony: Curve
+    rhythm: Curve
+
+
+def load_fit(path: Path = SHIPPED_FIT) -> FitModel:
+    """Read a fit model, checked from end to end.
+
+    Raises:
+        MissingDependency: it is not there, damaged, foreign, of another kind, or newer.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        _refuse(path, "is not there", "no_checkpoint")
+    if path.stat().st_size > _LARGEST:
+        _refuse(path, "is larger than any fit model", "checkpoint_mismatch")
+    try:
+        with safe_open(path, framework="np") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
+    settings = _settings(path, metadata.get("dawlink", ""), tensors)
+    return _model(path, settings, tensors)
+
+
+def _settings(
+    path: Path, text: str, tensors: Mapping[str, NDArray[np.float32]]
+) -> Mapping[str, float]:
+    """The record's numbers, once kind, version and hash are right."""
+    if not text:
+        _refuse(path, "was not made by dawlink", "checkpoint_foreign")
+    try:
+        record = json.loads(text)
+        version, kind, sha = int(record["version"]), record["kind"], record["tensors_sha"]
+        numbers = {k: v for k, v in record["settings"].items() if isinstance(v, int | float)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _refuse(path, f"has an unreadable record ({error})", "checkpoint_damaged", error)
+    if version > _VERSION:
+        _refuse(path, f"was made by a newer dawlink (format {version})", "checkpoint_newer")
+    if kind != "fit":
+        _refuse(path, f"holds a {kind}, not a fit model", "checkpoint_kind")
+    if sha != _sha_of(tensors):
+        _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
+    return numbers
+
+
+def _model(
+    path: Path, settings: Mapping[str, float], tensors: Mapping[str, NDArray[np.float32]]
+) -> FitModel:
+    try:
+        sizes = FitSizes(**{name: int(settings[name]) for name in FitSizes.__dataclass_fields__})
+        curves = [
+            Curve(float(settings[f"{pair}.slope"]), float(settings[f"{pair}.offset"]))
+            for pair in ("harmony", "stem_drums")
+        ]
+    except KeyError as error:
+        _refuse(path, f"does not say its {error}", "checkpoint_mismatch", error)
+    expected = shapes_of(sizes)
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != expected:
+        wrong = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
+        _refuse(path, f"has other weights than expected ({wrong[0]})", "checkpoint_mismatch")
+    return FitModel(dense_weights(tensors), sizes, *curves)
+
+
+def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
+    """As :mod:`engine.training.checkpoints` hashes names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        dtype = _DTYPES.get(str(tensor.dtype), str(tensor.dtype))
+        digest.update(f"{name} {dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
+
+
+def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
+    hint = "Update dawlink, or train it again with dawlink train fit."
+    raise MissingDependency(f"The checkpoint {path} {what}.", hint=hint, code=code) from error

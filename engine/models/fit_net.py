@@ -1,0 +1,215 @@
+"""The towers of the fit model, in NumPy: what a voice and a stem look like to each other.
+
+The *pitch tower* maps (beats, 12) chroma to (beats, 12, values). Every layer is a circulant over
+the twelve pitch classes, so transposing the input by k semitones rolls the output by k: one
+embedding serves all transpositions (group-equivariant convolution, Cohen & Welling 2016, for the
+cyclic group of semitones). Depthwise convolutions over beats give it a view of 14 beats to either
+side. The *rhythm tower* maps the onset pattern of each beat to a vector and knows no pitch. Each
+beat of a stem has an embedding of norm 1, or 0 while it is silent, so that similarities add up over
+beats; a query keeps its beats' weights. There is no torch here: ranking starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.analysis.records import STEPS_PER_BEAT
+
+__all__ = [
+    "BLOCK_DILATIONS",
+    "CONTEXT",
+    "TAPS",
+    "BeatInput",
+    "FitSizes",
+    "beat_context",
+    "circulant",
+    "dense_weights",
+    "pitch_tower",
+    "rhythm_tower",
+    "shapes_of",
+]
+
+#: Taps of the convolutions over beats, and the beats between them, block by block.
+TAPS: Final = 5
+BLOCK_DILATIONS: Final = (1, 2, 4)
+#: Values beside the chroma: sounding, three onset densities, sine and cosine of the bar's phase.
+CONTEXT: Final = 6
+#: Values of a beat in the rhythm tower: onsets, sine and cosine of the bar's phase.
+_PATTERN: Final = 3 * STEPS_PER_BEAT + 2
+#: Beats whose embedding is shorter than this before scaling have nothing to say.
+_LEAST_NORM: Final = 1e-6
+_PITCH_TOWERS: Final = ("voice", "stem")
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class FitSizes:
+    """Widths of the towers.
+
+    Args:
+        channels: values per pitch class inside the pitch towers.
+        pitch_values: values per pitch class and beat of an embedding.
+        rhythm_width: values per beat inside the rhythm towers.
+        rhythm_values: values per beat of a rhythm embedding.
+    """
+
+    channels: int = 24
+    pitch_values: int = 2
+    rhythm_width: int = 64
+    rhythm_values: int = 16
+
+
+@dataclass(frozen=True, eq=False)
+class BeatInput:
+    """Consecutive beats as the towers see them.
+
+    Args:
+        chroma: (beats, 12) norm 1 or 0.
+        context: (beats, 6), see :data:`CONTEXT`.
+        pattern: (beats, 38) onsets in [0, 1] and the bar's phase.
+        active: (beats,) 1 where the part sounds, else 0.
+    """
+
+    chroma: NDArray[np.float32]
+    context: NDArray[np.float32]
+    pattern: NDArray[np.float32]
+    active: NDArray[np.float32]
+
+
+def beat_context(
+    chroma: NDArray[np.float32],
+    onsets: NDArray[np.uint8],
+    active: NDArray[np.bool_],
+    *,
+    beats_per_bar: int,
+) -> BeatInput:
+    """Prepare beats that begin on a downbeat.
+
+    Args:
+        chroma: (beats, 12).
+        onsets: (beats, 12 steps, 3 bands).
+        active: (beats,) bool.
+        beats_per_bar: metre.
+    """
+    sounding = active.astype(np.float32)
+    turn = 2 * np.pi * (np.arange(active.size) % beats_per_bar) / beats_per_bar
+    phase = np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
+    strength = onsets.astype(np.float32) * np.float32(1 / 255)
+    density = np.minimum(strength.sum(axis=1) / 2, 2.0)
+    context = np.concatenate([sounding[:, None], density, phase], axis=1).astype(np.float32)
+    pattern = np.concatenate([strength.reshape(active.size, -1), phase], axis=1)
+    return BeatInput(
+        chroma.astype(np.float32) * sounding[:, None], context, pattern.astype(np.float32), sounding
+    )
+
+
+def shapes_of(sizes: FitSizes) -> dict[str, tuple[int, ...]]:
+    """The name and shape of every weight of the whole model."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    c, w = sizes.channels, sizes.rhythm_width
+    for tower in _PITCH_TOWERS:
+        shapes[f"{tower}.in"] = (12, 1, c)
+        shapes[f"{tower}.context"] = (CONTEXT, c)
+        shapes[f"{tower}.bias"] = (c,)
+        for block in range(len(BLOCK_DILATIONS)):
+            shapes[f"{tower}.{block}.time"] = (TAPS, c)
+            shapes[f"{tower}.{block}.mix"] = (12, c, c)
+            shapes[f"{tower}.{block}.bias"] = (c,)
+        shapes[f"{tower}.out"] = (12, c, sizes.pitch_values)
+    for tower in ("stem_rhythm", "drum_rhythm"):
+        shapes[f"{tower}.in"] = (_PATTERN, w)
+        shapes[f"{tower}.bias"] = (w,)
+        for block in range(len(BLOCK_DILATIONS)):
+            shapes[f"{tower}.{block}.time"] = (TAPS, w)
+            shapes[f"{tower}.{block}.mix"] = (w, w)
+            shapes[f"{tower}.{block}.bias"] = (w,)
+        shapes[f"{tower}.out"] = (w, sizes.rhythm_values)
+    return shapes
+
+
+def circulant(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(12, in, out) weights by interval -> (12 in, 12 out) matrix that commutes with rolls."""
+    interval = (np.arange(12)[None, :] - np.arange(12)[:, None]) % 12
+    full = kernel[interval].transpose(0, 2, 1, 3)  # (from, to, in, out) -> (from, in, to, out)
+    dense: NDArray[np.float32] = full.reshape(12 * kernel.shape[1], 12 * kernel.shape[2])
+    return np.ascontiguousarray(dense)
+
+
+def dense_weights(weights: Weights) -> dict[str, NDArray[np.float32]]:
+    """The weights as the towers multiply by them: kernels over intervals become matrices."""
+    dense = {name: values.astype(np.float32) for name, values in weights.items()}
+    for name, values in dense.items():
+        tower, kind = name.split(".")[0], name.rsplit(".", 1)[1]
+        if tower in _PITCH_TOWERS and kind in ("in", "mix", "out"):
+            dense[name] = circulant(values)
+        elif tower in _PITCH_TOWERS and kind in ("time", "bias"):
+            dense[name] = np.tile(values, 12)
+    return dense
+
+
+def pitch_tower(weights: Weights, tower: str, beats: BeatInput) -> NDArray[np.float32]:
+    """(beats, 12, values) embeddings of norm 1 per beat, 0 where the part is silent.
+
+    The tower called ``voice`` leaves the beats their own weights.
+
+    Args:
+        weights: from :func:`dense_weights`.
+        tower: ``voice`` or ``stem``.
+        beats: the part.
+    """
+    context = np.tile(beats.context @ weights[f"{tower}.context"], 12) + weights[f"{tower}.bias"]
+    hidden = np.maximum(beats.chroma @ weights[f"{tower}.in"] + context, 0)
+    hidden = _blocks(weights, tower, hidden)
+    values = _weighed(hidden @ weights[f"{tower}.out"], beats.active, unit=tower != "voice")
+    return values.reshape(values.shape[0], 12, -1)
+
+
+def rhythm_tower(weights: Weights, tower: str, beats: BeatInput) -> NDArray[np.float32]:
+    """(beats, values) rhythm embeddings; drums have norm 1 or 0, queries keep their weights.
+
+    Args:
+        weights: from :func:`dense_weights`.
+        tower: ``stem_rhythm`` or ``drum_rhythm``.
+        beats: the part.
+    """
+    hidden = np.maximum(beats.pattern @ weights[f"{tower}.in"] + weights[f"{tower}.bias"], 0)
+    hidden = _blocks(weights, tower, hidden)
+    return _weighed(hidden @ weights[f"{tower}.out"], beats.active, unit=tower == "drum_rhythm")
+
+
+def _blocks(weights: Weights, tower: str, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Residual blocks: a convolution over beats, then a mix of the values of each beat."""
+    for block, dilation in enumerate(BLOCK_DILATIONS):
+        seen = _over_beats(hidden, weights[f"{tower}.{block}.time"], dilation)
+        mixed = seen @ weights[f"{tower}.{block}.mix"] + weights[f"{tower}.{block}.bias"]
+        hidden = hidden + np.maximum(mixed, 0)
+    return hidden
+
+
+def _over_beats(
+    hidden: NDArray[np.float32], taps: NDArray[np.float32], dilation: int
+) -> NDArray[np.float32]:
+    """Depthwise convolution over beats, silence beyond the ends: (beats, n) with (taps, n)."""
+    reach = (TAPS // 2) * dilation
+    padded = np.pad(hidden, ((reach, reach), (0, 0)))
+    total = np.zeros_like(hidden)
+    for tap in range(TAPS):
+        low = tap * dilation
+        total += padded[low : low + hidden.shape[0]] * taps[tap]
+    return total
+
+
+def _weighed(
+    values: NDArray[np.float32], active: NDArray[np.float32], *, unit: bool
+) -> NDArray[np.float32]:
+    if unit:
+        norm = np.linalg.norm(values, axis=1, keepdims=True)
+        values = values / np.maximum(norm, _LEAST_NORM)
+    weighed: NDArray[np.float32] = (values * active[:, None]).astype(np.float32)
+    return weighed

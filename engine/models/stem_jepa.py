@@ -1,0 +1,253 @@
+"""Stem-JEPA: how compatible a stem is with a mix, from embeddings predicted by role.
+
+Source: Riou, Lattner, Hadjeres, Anslow & Peeters, "Stem-JEPA: A Joint-Embedding Predictive
+Architecture for Musical Stem Compatibility Estimation" (ISMIR 2024), section 3, with the details
+of the authors' published configuration. A context encoder reads a mix of stems; a predictor is
+told a role and says what the missing stem's tokens look like; a target encoder, whose weights are
+a moving average of the context encoder's, reads the true stem. Nobody trains the target.
+
+An image is (80 mel bands, 10 ms frames); patches of 16 x 16 make a grid of 5 frequency rows and
+one column per 160 ms. Tokens are (batch, rows, columns, width), rows from low to high.
+For retrieval a piece is embedded in chunks of 800 frames, averaged over time row by row, so the
+published network gives 5 x 768 = 3840 numbers, layer-normalised as one vector and scaled to
+length 1; the cosine of two of them is the score.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.audio.resample import resample
+from engine.audio.waveform import Waveform
+from engine.errors import UnusableInput
+from engine.models.log_mel import HOP_SAMPLES, MEL_BANDS, SAMPLE_RATE, LogMel, MelStatistics
+from engine.models.vit import NORM_EPS, Block, initialise, sin_cos_positions
+from engine.theory import Role
+
+__all__ = [
+    "JEPA_ROLES",
+    "PUBLISHED",
+    "SMALL",
+    "JepaConfig",
+    "StemJepa",
+    "jepa_loss",
+]
+
+#: Label of each role: its index, in the channel order of the authors' files.
+JEPA_ROLES: Final[tuple[Role, ...]] = ("bass", "drums", "other", "vocals")
+PATCH: Final = 16
+ROWS: Final = MEL_BANDS // PATCH
+#: 8 s, the length of a training crop and of a chunk of an embedding.
+CHUNK_FRAMES: Final = 800
+CHUNK_SAMPLES: Final = CHUNK_FRAMES * HOP_SAMPLES
+COLUMNS: Final = CHUNK_FRAMES // PATCH
+#: One column of patches: 160 ms.
+COLUMN_SAMPLES: Final = PATCH * HOP_SAMPLES
+#: Under the square root when a token is standardised.
+_VARIANCE_FLOOR: Final = 1e-6
+#: Chunks embedded at a time: 4 of them keep the published encoder below 1 GB.
+_EMBED_BATCH: Final = 4
+
+
+@dataclass(frozen=True)
+class JepaConfig:
+    """The sizes of a network and the statistics of its input.
+
+    Args:
+        width: of a token; a multiple of 4 and of ``heads``.
+        depth: encoder blocks.
+        heads: attention heads of a block.
+        predictor_width: of the predictor's hidden layers.
+        predictor_layers: linear layers of the predictor.
+        statistics: of the log-mel values.
+    """
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    predictor_width: int = 1024
+    predictor_layers: int = 6
+    statistics: MelStatistics = field(default_factory=MelStatistics)
+
+    def __post_init__(self) -> None:
+        if self.width % 4 or self.width % self.heads:
+            raise ValueError(f"a width of {self.width} is no multiple of 4 and {self.heads} heads")
+        if self.depth < 1 or self.predictor_layers < 2:
+            raise ValueError("an encoder has a block, a predictor two linear layers, or more")
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in the embedding of a piece."""
+        return ROWS * self.width
+
+
+#: ViT-Base and the MLP predictor of the paper: 85.25 M and 6.56 M parameters.
+PUBLISHED: Final = JepaConfig()
+#: For two CPU cores: the same shape, 60 times smaller.
+SMALL: Final = JepaConfig(width=160, depth=4, heads=4, predictor_width=256, predictor_layers=4)
+
+
+class Encoder(nn.Module):
+    """ViT on 16 x 16 patches with fixed positions and no class token."""
+
+    positions: Tensor
+
+    def __init__(self, config: JepaConfig) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, config.width, PATCH, stride=PATCH)
+        positions = sin_cos_positions(config.width, rows=ROWS, columns=COLUMNS)
+        self.register_buffer("positions", positions, persistent=False)
+        self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(batch, 80, frames) to (batch, 5, frames / 16, width); frames is at most 800."""
+        grid = self.patches(image.unsqueeze(1)).permute(0, 2, 3, 1)
+        grid = grid + self.positions[:, : grid.shape[2]]
+        tokens = grid.flatten(1, 2)
+        for block in self.blocks:
+            tokens = block(tokens)
+        normed: Tensor = self.norm(tokens)
+        return normed.view(grid.shape)
+
+
+class Predictor(nn.Module):
+    """An MLP that sees one token of the mix and the embedding of the missing stem's role."""
+
+    def __init__(self, config: JepaConfig) -> None:
+        super().__init__()
+        self.roles = nn.Embedding(len(JEPA_ROLES), config.width)
+        sizes = [2 * config.width, *[config.predictor_width] * (config.predictor_layers - 1)]
+        layers: list[nn.Module] = []
+        for size_in, size_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], config.width))
+        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+
+    def forward(self, tokens: Tensor, roles: Tensor) -> Tensor:
+        """(batch, rows, columns, width) predicted tokens for (batch,) labels."""
+        labels = self.roles(roles)[:, None, None].expand_as(tokens)
+        predicted: Tensor = self.norm(self.layers(torch.cat([tokens, labels], dim=-1)))
+        return predicted
+
+
+class StemJepa(nn.Module):
+    """The three networks and the front end they share.
+
+    Args:
+        config: sizes and statistics.
+        seed: of the initial weights; the global generator is left as it was.
+    """
+
+    def __init__(self, config: JepaConfig = PUBLISHED, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.log_mel = LogMel(config.statistics)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.context = Encoder(config)
+            self.predictor = Predictor(config)
+            self.apply(initialise)
+        self.target = copy.deepcopy(self.context).requires_grad_(False)
+
+    def forward(self, context: Tensor, target: Tensor, roles: Tensor) -> Tensor:
+        """The loss of (batch, samples) mixes, the stems missing in them, and their labels."""
+        return jepa_loss(*self.views(context, target, roles))
+
+    def views(self, context: Tensor, target: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and true tokens of the missing stems, (batch, 5, columns, width) each."""
+        predicted: Tensor = self.predictor(self.context(self.log_mel(context)), roles)
+        with torch.no_grad():
+            wanted: Tensor = self.target(self.log_mel(target))
+        return predicted, wanted
+
+    @torch.no_grad()
+    def follow(self, tau: float) -> None:
+        """Move the target: ``tau`` of itself plus ``1 - tau`` of the context encoder."""
+        pairs = zip(self.target.parameters(), self.context.parameters(), strict=True)
+        for slow, fast in pairs:
+            slow.lerp_(fast, 1.0 - tau)
+
+    @torch.no_grad()
+    def embed_stem(self, stem: Waveform) -> NDArray[np.float32]:
+        """(5 * width,) embedding of a stem in the gallery: the target encoder's view.
+
+        Raises:
+            UnusableInput: the audio is shorter than one column of patches (160 ms).
+        """
+        return self._embed(stem, role=None)
+
+    @torch.no_grad()
+    def embed_query(self, mix: Waveform, role: Role) -> NDArray[np.float32]:
+        """(5 * width,) embedding of the stem of ``role`` that ``mix`` asks for.
+
+        Raises:
+            UnusableInput: the audio is shorter than one column of patches (160 ms).
+            ValueError: the network has no label for the role.
+        """
+        if role not in JEPA_ROLES:
+            raise ValueError(f"the role {role!r} has no label, only {', '.join(JEPA_ROLES)} do")
+        return self._embed(mix, role=role)
+
+    def _embed(self, waveform: Waveform, *, role: Role | None) -> NDArray[np.float32]:
+        device = self.predictor.roles.weight.device
+        total = torch.zeros(ROWS, self.config.width, device=device)
+        columns = 0
+        for chunks in _chunks(waveform):
+            image = self.log_mel(chunks.to(device))
+            if role is None:
+                tokens = self.target(image)
+            else:
+                label = torch.full((image.shape[0],), JEPA_ROLES.index(role), device=device)
+                tokens = self.predictor(self.context(image), label)
+            total += tokens.sum(dim=(0, 2))
+            columns += tokens.shape[0] * tokens.shape[2]
+        flat = functional.layer_norm((total / columns).flatten(), (self.config.embedding_size,))
+        return np.asarray(functional.normalize(flat, dim=0).cpu().numpy(), dtype=np.float32)
+
+
+def jepa_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean over tokens of ``2 - 2 cos``, [0, 4], against targets standardised token by token.
+
+    Args:
+        predicted: (..., width).
+        target: (..., width); no gradient reaches it.
+    """
+    target = target.detach()
+    centred = target - target.mean(dim=-1, keepdim=True)
+    spread = target.var(dim=-1, keepdim=True, unbiased=False)
+    wanted = centred / torch.sqrt(spread + _VARIANCE_FLOOR)
+    cosine = functional.cosine_similarity(predicted.float(), wanted.float(), dim=-1)
+    return (2.0 - 2.0 * cosine).mean()
+
+
+def _chunks(waveform: Waveform) -> Iterator[Tensor]:
+    """(chunks, samples) at 16 kHz: whole chunks together, then the short last one.
+
+    Silence fills the last column of patches.
+    """
+    mono = resample(Waveform(waveform.mono()[np.newaxis], waveform.sample_rate), SAMPLE_RATE)
+    samples = mono.samples[0]
+    if samples.size < COLUMN_SAMPLES:
+        raise UnusableInput(
+            f"{waveform.duration_s:.3f} s of audio are too short to embed; "
+            f"{COLUMN_SAMPLES / SAMPLE_RATE:.2f} s are needed.",
+            hint="Choose a longer clip.",
+        )
+    padded = np.pad(samples, (0, -samples.size % COLUMN_SAMPLES))
+    whole = padded.size // CHUNK_SAMPLES
+    chunks = torch.from_numpy(padded[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES))
+    for first in range(0, whole, _EMBED_BATCH):
+        yield chunks[first : first + _EMBED_BATCH]
+    if padded.size % CHUNK_SAMPLES:
+        yield torch.from_numpy(padded[whole * CHUNK_SAMPLES :])[None]

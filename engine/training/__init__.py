@@ -1,0 +1,1 @@
+"""Training: corpora, synthetic features, loops, checkpoints."""

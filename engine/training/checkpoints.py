@@ -1,0 +1,181 @@
+"""Trained weights as files: safetensors, with everything that made them in the header.
+
+A checkpoint holds tensors by name and one JSON record under the metadata key ``dawlink``: the kind
+of model, its settings, the hash of its data, its metrics, the version of this format and the
+SHA-256 of the tensors. It is written in one step, so a killed run leaves the old file or the new
+one. Reading checks all of it: a file that is cut off, changed, of another program, of another kind
+of model or made by a newer dawlink is refused with a sentence and a way out. Nothing is ever
+unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from engine.errors import MissingDependency
+from engine.files import atomic_path
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = [
+    "CHECKPOINT_VERSION",
+    "Checkpoint",
+    "CheckpointInfo",
+    "Plain",
+    "load_checkpoint",
+    "load_weights",
+    "save_checkpoint",
+]
+
+#: Version of the record; raised when an older dawlink could not read it correctly.
+CHECKPOINT_VERSION: Final = 1
+_KEY: Final = "dawlink"
+_TRAIN_AGAIN: Final = "Train it again with dawlink train, or choose another model with --model."
+
+#: What settings may hold.
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What made a checkpoint.
+
+    Args:
+        kind: the model, such as ``premixnet``.
+        settings: everything needed to build the network again, and how it was trained.
+        data_sha: hex SHA-256 that names the training data.
+        metrics: measured values by name.
+        version: of the format.
+    """
+
+    kind: str
+    settings: Mapping[str, Plain] = field(default_factory=dict)
+    data_sha: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    version: int = CHECKPOINT_VERSION
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint as it was read."""
+
+    path: Path
+    info: CheckpointInfo
+    tensors: Mapping[str, Tensor]
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, info: CheckpointInfo) -> None:
+    """Write a checkpoint in one step.
+
+    Raises:
+        UnwritableOutput: the folder cannot be written, or the disk is full.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    record = {
+        "kind": info.kind,
+        "settings": dict(info.settings),
+        "data_sha": info.data_sha,
+        "metrics": dict(info.metrics),
+        "version": info.version,
+        "tensors_sha": _sha_of(plain),
+    }
+    data = save(plain, {_KEY: json.dumps(record, sort_keys=True, ensure_ascii=False)})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_checkpoint(path: Path, kind: str) -> Checkpoint:
+    """A checkpoint of this kind, checked from end to end.
+
+    Raises:
+        MissingDependency: it is not there, damaged, foreign, of another kind, or newer.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        _refuse(path, "is not there", "no_checkpoint")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
+    info, tensors_sha = _read_record(path, metadata)
+    if info.kind != kind:
+        _refuse(path, f"holds a {info.kind}, not a {kind}", "checkpoint_kind")
+    if tensors_sha != _sha_of(tensors):
+        _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
+    return Checkpoint(path, info, tensors)
+
+
+def load_weights(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "") -> None:
+    """Put the checkpoint's tensors whose names begin with ``prefix`` into ``module``.
+
+    Raises:
+        MissingDependency: a tensor is missing, too many, or of another size.
+    """
+    wanted = module.state_dict()
+    found = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(prefix)
+    }
+    for name in sorted(wanted.keys() ^ found.keys()):
+        what = "lacks" if name in wanted else "has the unknown"
+        _refuse(checkpoint.path, f"{what} weights {name!r}", "checkpoint_mismatch")
+    for name, tensor in wanted.items():
+        if found[name].shape != tensor.shape:
+            sizes = f"{tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
+            _refuse(checkpoint.path, f"has weights {name!r} of {sizes}", "checkpoint_mismatch")
+    module.load_state_dict(found)
+
+
+def _read_record(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInfo, str]:
+    """The record and the hash of the tensors."""
+    if _KEY not in metadata:
+        _refuse(path, "was not made by dawlink", "checkpoint_foreign")
+    try:
+        record = json.loads(metadata[_KEY])
+        version = int(record["version"])
+        if version > CHECKPOINT_VERSION:
+            _refuse(
+                path,
+                f"was made by a newer dawlink (format {version}, this one reads up to "
+                f"{CHECKPOINT_VERSION})",
+                "checkpoint_newer",
+            )
+        info = CheckpointInfo(
+            kind=str(record["kind"]),
+            settings=dict(record["settings"]),
+            data_sha=str(record["data_sha"]),
+            metrics={name: float(value) for name, value in record["metrics"].items()},
+            version=version,
+        )
+        return info, str(record["tensors_sha"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _refuse(path, f"has an unreadable record ({error})", "checkpoint_damaged", error)
+
+
+def _sha_of(tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
+    hint = "Update dawlink." if code == "checkpoint_newer" else _TRAIN_AGAIN
+    raise MissingDependency(f"The checkpoint {path} {what}.", hint=hint, code=code) from error

@@ -1,0 +1,251 @@
+"""Training of the fit model: voices and beds from piano rolls, told apart by contrast.
+
+For every window of a batch the voice must pick its own bed among all beds of the batch in all
+twelve transpositions, and among its own bed moved by a few beats (in-batch contrast, van den Oord
+et al. 2018, InfoNCE, section 2.3). No two windows of a batch come from one composition, and moved
+beds that sound nearly the same as the true one do not count as wrong. The harmonic stem picks its
+drums likewise, without transpositions; there is no such tower for the voice, because it learned
+nothing (mean normalised rank .50 on validation songs). Afterwards a logistic curve turns
+similarities into the probability that a window belongs, against windows of other songs in their
+best of seven keys (Platt 1999), fitted on validation songs.
+
+``python -m engine.training.fit --data CORPUS --out fit.safetensors`` trains and writes it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from engine.errors import UnusableInput
+from engine.models.fit_net import FitSizes
+from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
+from engine.training.fit_calibration import accuracies, calibrated, pair_scores
+from engine.training.fit_data import FitBank, chosen_windows, make_bank
+from engine.training.fit_loss import batch_loss
+from engine.training.fit_towers import FitTowers
+from engine.training.midi_corpus import MidiSong, load_corpus
+from engine.training.resuming import Job, Outcome, resume_path, run_job
+
+__all__ = ["Batches", "FitSettings", "publish", "train_fit", "train_towers"]
+
+_LOGGER = logging.getLogger(__name__)
+_CLIP_NORM: Final = 1.0
+_REPORT_STEPS: Final = 50
+#: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
+_WARM_UP, _LEAST_RATE = 0.05, 1e-3
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Args:
+        sizes: widths of the towers.
+        steps: batches.
+        batch: windows in a batch, fewer when there are not so many compositions.
+        bank: windows that are rendered at a time.
+        bank_passes: how often a bank's windows are drawn on average before the next is rendered.
+        learning_rate: highest rate of AdamW.
+        weight_decay: of AdamW.
+        seed: of weights, windows and sounds.
+        threads: of torch.
+    """
+
+    sizes: FitSizes = field(default_factory=FitSizes)
+    steps: int = 1600
+    batch: int = 80
+    bank: int = 5000
+    bank_passes: int = 3
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    seed: int = 0
+    threads: int = 2
+
+    def record(self) -> dict[str, Plain]:
+        """As it is written into checkpoints; the number of threads changes nothing."""
+        plain = {k: v for k, v in asdict(self).items() if k not in ("sizes", "threads")}
+        return {**plain, **asdict(self.sizes)}
+
+    def rate(self, step: int) -> float:
+        """Learning rate: a short rise, then half a cosine."""
+        done = (step + 1) / self.steps
+        rise = min(1.0, done / _WARM_UP)
+        return self.learning_rate * (rise * 0.5 * (1 + math.cos(math.pi * done)) + _LEAST_RATE)
+
+
+class Batches:
+    """Batches by number: the same number always gives the same windows."""
+
+    def __init__(self, songs: Sequence[MidiSong], settings: FitSettings) -> None:
+        self._songs = songs
+        self._settings = settings
+        self._per_bank = max(1, settings.bank_passes * settings.bank // settings.batch)
+        self._bank: tuple[int, FitBank] | None = None
+
+    def at(self, step: int) -> tuple[FitBank, np.random.Generator]:
+        """Windows of different compositions, and the randomness of this step."""
+        number = step // self._per_bank
+        if self._bank is None or self._bank[0] != number:
+            seed = self._settings.seed * 1000 + 100 + number
+            self._bank = (number, make_bank(self._songs, self._settings.bank, seed=seed))
+        bank = self._bank[1]
+        rng = np.random.default_rng([self._settings.seed, 7, step])
+        order = rng.permutation(bank.group.size)
+        _, first = np.unique(bank.group[order], return_index=True)
+        index = rng.permutation(order[first])[: self._settings.batch]
+        return chosen_windows(bank, index), rng
+
+
+def train_fit(
+    data: Path,
+    out: Path,
+    *,
+    settings: FitSettings | None = None,
+    cache_dir: Path | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train on a MIDI corpus, calibrate on its validation songs, write a checkpoint.
+
+    Args:
+        data: see :func:`~engine.training.midi_corpus.load_corpus`.
+        out: the checkpoint; the state of an unfinished run lies beside it.
+        settings: how to train.
+        cache_dir: for the corpus.
+        minutes: of this run; what was reached by then is published and may be resumed.
+        resume: go on where the last run stopped.
+        report: told how far it is.
+
+    Raises:
+        UnusableInput: the corpus cannot be read or has no training or validation songs.
+        UnwritableOutput: the checkpoint cannot be written.
+    """
+    settings = settings if settings is not None else FitSettings()
+    corpus = load_corpus(data, cache_dir=cache_dir)
+    train, val = corpus.of("train"), corpus.of("val")
+    if not train or not val:
+        raise UnusableInput(
+            f"{data} has {len(train)} songs to train on and {len(val)} to validate with.",
+            hint="Both are needed: see the column split of its index.",
+            code="no_songs",
+        )
+    running = out.with_name(f"{out.stem}.run.safetensors")
+    towers = FitTowers(settings.sizes, seed=settings.seed)
+    job = _job(towers, train, settings, data_sha=corpus.data_hash, report=report)
+    outcome = run_job(job, running, minutes=minutes, resume=resume)
+    metrics = publish(towers, val, out, settings=settings, job=job, outcome=outcome)
+    if outcome.finished:
+        running.unlink(missing_ok=True)
+        resume_path(running).unlink(missing_ok=True)
+    return Outcome(outcome.steps_done, outcome.finished, outcome.history, metrics)
+
+
+def train_towers(
+    songs: Sequence[MidiSong],
+    *,
+    settings: FitSettings,
+    report: Callable[[str], None] | None = None,
+) -> FitTowers:
+    """Only the loop, all in memory."""
+    towers = FitTowers(settings.sizes, seed=settings.seed)
+    job = _job(towers, songs, settings, report=report)
+    for number in range(settings.steps):
+        job.step(number)
+    return towers
+
+
+def publish(
+    towers: FitTowers,
+    val: Sequence[MidiSong],
+    out: Path,
+    *,
+    settings: FitSettings,
+    job: Job,
+    outcome: Outcome,
+) -> dict[str, float]:
+    """Write the half-precision checkpoint that ranking reads; returns its metrics."""
+    halves = {name: torch.from_numpy(w.astype(np.float16)) for name, w in towers.weights().items()}
+    scores = pair_scores(towers, val, seed=settings.seed + 1)
+    metrics = {"steps_done": float(outcome.steps_done), **accuracies(scores)}
+    record: dict[str, Plain] = {**job.settings, **calibrated(scores)}
+    info = CheckpointInfo("fit", record, job.data_sha, metrics)
+    save_checkpoint(out, halves, info=info)
+    return metrics
+
+
+def _job(
+    towers: FitTowers,
+    songs: Sequence[MidiSong],
+    settings: FitSettings,
+    *,
+    data_sha: str = "",
+    report: Callable[[str], None] | None = None,
+) -> Job:
+    torch.set_num_threads(settings.threads)
+    optimiser = torch.optim.AdamW(
+        towers.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    batches = Batches(songs, settings)
+
+    def step(number: int) -> tuple[float, ...]:
+        rate = settings.rate(number)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = batch_loss(towers, *batches.at(number))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
+        optimiser.step()
+        value = float(loss.detach())
+        if report is not None and (number + 1) % _REPORT_STEPS == 0:
+            report(f"step {number + 1} of {settings.steps}, loss {value:.3f}")
+        return value, rate
+
+    return Job(
+        kind="fit-run",
+        model=towers,
+        optimiser=optimiser,
+        step=step,
+        steps=settings.steps,
+        columns=("loss", "learning_rate"),
+        settings=settings.record(),
+        data_sha=data_sha,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """``python -m engine.training.fit``."""
+    parser = argparse.ArgumentParser(description="Train the fit model on a MIDI corpus.")
+    parser.add_argument("--data", type=Path, required=True, help="corpus folder or archive")
+    parser.add_argument("--out", type=Path, default=Path("fit.safetensors"))
+    parser.add_argument("--steps", type=int, default=FitSettings().steps)
+    parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cache-dir", type=Path, default=None)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    outcome = train_fit(
+        given.data,
+        given.out,
+        settings=FitSettings(steps=given.steps, seed=given.seed),
+        cache_dir=given.cache_dir,
+        minutes=given.minutes,
+        resume=given.resume,
+        report=_LOGGER.info,
+    )
+    _LOGGER.info("%s: %d steps, %s", given.out, outcome.steps_done, dict(outcome.metrics))
+
+
+if __name__ == "__main__":
+    main()

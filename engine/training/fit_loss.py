@@ -1,0 +1,147 @@
+"""The contrast that the fit model learns by, on one batch of windows.
+
+Similarity is the cosine of a voice's whole window with a stem's, whose beats all have norm 1 (or 0
+while silent), as in :mod:`engine.models.fit_net`. Axis order is (songs, beats, …).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.models.fit_net import BeatInput
+from engine.training.fit_data import CONTEXT_BEATS, WINDOW_BEATS, FitBank
+from engine.training.fit_towers import FitTowers
+
+__all__ = [
+    "batch_loss",
+    "cosines",
+    "inner_window",
+    "pattern_tensors",
+    "pitch_tensors",
+    "similarities",
+]
+
+#: Beats by which a song's own bed is moved to make a wrong answer, and how many of them at a time.
+_MOVES: Final = (-8, -4, -2, -1, 1, 2, 4, 8)
+_MOVES_AT_A_TIME: Final = 3
+#: A moved bed whose chroma is this similar to the true one is no wrong answer.
+_SAME_CHROMA: Final = 0.9
+#: Share of the batches whose stems begin and end with the window, as loops do.
+_WITHOUT_CONTEXT: Final = 0.3
+#: Share of the windows that do not show their onset densities.
+_FADED: Final = 0.3
+#: Weight of the drums' contrast beside the harmony's.
+_RHYTHM_SHARE: Final = 0.5
+#: Weight of a voice choosing among beds against a bed choosing among voices.
+_FORTH: Final = 0.75
+
+
+def batch_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> Tensor:
+    """Contrast of voice and stem, and of stem and drums, over one batch."""
+    drums = batch.drums
+    keys = rng.integers(0, 12, len(batch.song))
+    voice, stem = _transposed(batch.voice, keys), _transposed(batch.stem, keys)
+    voice, stem = _faded(voice, rng), _faded(stem, rng)
+    if rng.random() < _WITHOUT_CONTEXT:  # a stem that begins and ends with the window
+        stem, drums = inner_window(stem), inner_window(drums)
+        context = 0
+    else:
+        context = CONTEXT_BEATS
+    scales = towers.log_scale.exp()
+    v = towers.pitch("voice", *pitch_tensors(voice))
+    h = towers.pitch("stem", *pitch_tensors(stem))
+    own = h[:, context : context + WINDOW_BEATS]
+    wrong = _moved(v, h, stem, context, rng) if context else None
+    loss = _key_contrast(v, own, wrong, scales[0])
+    beats = slice(context, context + WINDOW_BEATS)
+    d = towers.rhythm("drum_rhythm", *pattern_tensors(drums))[:, beats]
+    played = towers.rhythm("stem_rhythm", *pattern_tensors(stem))[:, beats]
+    return loss + _RHYTHM_SHARE * _contrast(played, d, scales[1])
+
+
+def similarities(query: Tensor, stems: Tensor) -> Tensor:
+    """Cosines (queries, stems, 12) of (n, beats, 12, values): stems transposed by 0..11 up."""
+    rolls = torch.stack([torch.roll(stems, k, dims=2) for k in range(12)], dim=1)
+    q = torch.nn.functional.normalize(query.flatten(1), dim=1)
+    length = math.sqrt(stems.shape[1])
+    return (q @ rolls.flatten(2).flatten(0, 1).T).reshape(len(query), len(stems), 12) / length
+
+
+def cosines(query: Tensor, stems: Tensor) -> Tensor:
+    """(queries, stems) of (n, beats, values)."""
+    q = torch.nn.functional.normalize(query.flatten(1), dim=1)
+    return q @ stems.flatten(1).T / math.sqrt(stems.shape[1])
+
+
+def inner_window(part: BeatInput) -> BeatInput:
+    """A stem without the beats around its window."""
+    beats = slice(CONTEXT_BEATS, CONTEXT_BEATS + WINDOW_BEATS)
+    return BeatInput(
+        part.chroma[:, beats], part.context[:, beats], part.pattern[:, beats], part.active[:, beats]
+    )
+
+
+def pitch_tensors(part: BeatInput) -> tuple[Tensor, Tensor, Tensor]:
+    """What a pitch tower takes."""
+    return (
+        torch.from_numpy(part.chroma),
+        torch.from_numpy(part.context),
+        torch.from_numpy(part.active),
+    )
+
+
+def pattern_tensors(part: BeatInput) -> tuple[Tensor, Tensor]:
+    """What a rhythm tower takes."""
+    return torch.from_numpy(part.pattern), torch.from_numpy(part.active)
+
+
+def _key_contrast(v: Tensor, h: Tensor, wrong: Tensor | None, scale: Tensor) -> Tensor:
+    found = similarities(v, h)
+    target = torch.arange(len(v))
+    flat = found.flatten(1)
+    if wrong is not None:
+        flat = torch.cat([flat, wrong], dim=1)
+    forth = torch.nn.functional.cross_entropy(scale * flat, 12 * target)
+    back = torch.nn.functional.cross_entropy(scale * found[:, :, 0].T, target)
+    return _FORTH * forth + (1 - _FORTH) * back
+
+
+def _contrast(query: Tensor, stems: Tensor, scale: Tensor) -> Tensor:
+    found = scale * cosines(query, stems)
+    target = torch.arange(len(query))
+    forth = torch.nn.functional.cross_entropy(found, target)
+    return 0.5 * (forth + torch.nn.functional.cross_entropy(found.T, target))
+
+
+def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.Generator) -> Tensor:
+    """(windows, moves) cosines with the own bed moved; -2 where that is as good as the truth."""
+    true = stem.chroma[:, context : context + WINDOW_BEATS]
+    q = torch.nn.functional.normalize(v.flatten(1), dim=1)
+    columns = []
+    for move in rng.choice(_MOVES, _MOVES_AT_A_TIME, replace=False):
+        beats = slice(context + int(move), context + int(move) + WINDOW_BEATS)
+        alike = (stem.chroma[:, beats] * true).sum(axis=2).mean(axis=1) > _SAME_CHROMA
+        cosine = (q * h[:, beats].flatten(1)).sum(dim=1) / math.sqrt(WINDOW_BEATS)
+        columns.append(cosine.masked_fill(torch.from_numpy(alike), -2.0))
+    return torch.stack(columns, dim=1)
+
+
+def _transposed(part: BeatInput, keys: NDArray[np.int64]) -> BeatInput:
+    """Each window moved up by its own number of semitones."""
+    classes = (np.arange(12)[None, :] - keys[:, None]) % 12
+    chroma = np.take_along_axis(part.chroma, classes[:, None, :], axis=2)
+    return replace(part, chroma=chroma)
+
+
+def _faded(part: BeatInput, rng: np.random.Generator) -> BeatInput:
+    """At times without onset densities, so that harmony does not lean on them."""
+    context = part.context.copy()
+    context[rng.random(len(context)) < _FADED, :, 1:4] = 0
+    return replace(part, context=context)

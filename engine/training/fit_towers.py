@@ -1,0 +1,111 @@
+"""The towers of :mod:`engine.models.fit_net` in torch, for training: the same weights by name.
+
+Batches are (songs, beats, …). Weights start as scaled normal draws (He et al. 2015), outputs and
+residual branches small.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.models.fit_net import BLOCK_DILATIONS, TAPS, FitSizes, shapes_of
+
+__all__ = ["FitTowers"]
+
+
+class FitTowers(nn.Module):
+    """All four towers and the two temperatures."""
+
+    def __init__(self, sizes: FitSizes, *, seed: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        generator = torch.Generator().manual_seed(seed)
+        self.table = nn.ParameterDict(
+            {
+                _key(name): nn.Parameter(_first(name, shape, generator))
+                for name, shape in shapes_of(sizes).items()
+            }
+        )
+        self.log_scale = nn.Parameter(torch.full((2,), math.log(15.0)))
+        interval = (torch.arange(12)[None, :] - torch.arange(12)[:, None]) % 12
+        self.register_buffer("interval", interval, persistent=False)
+
+    def weight(self, name: str) -> Tensor:
+        """A weight by its name in :func:`~engine.models.fit_net.shapes_of`."""
+        value: Tensor = self.table[_key(name)]
+        return value
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Every weight as an array, for :mod:`engine.models.fit_net`."""
+        return {
+            name: self.weight(name).detach().numpy().astype(np.float32)
+            for name in shapes_of(self.sizes)
+        }
+
+    def pitch(self, tower: str, chroma: Tensor, context: Tensor, active: Tensor) -> Tensor:
+        """(songs, beats, 12, values), see :func:`engine.models.fit_net.pitch_tower`."""
+        around = context @ self.weight(f"{tower}.context") + self.weight(f"{tower}.bias")
+        hidden = chroma @ self._circulant(f"{tower}.in") + around.repeat(1, 1, 12)
+        hidden = torch.relu(hidden)
+        for block, dilation in enumerate(BLOCK_DILATIONS):
+            taps = self.weight(f"{tower}.{block}.time").repeat(1, 12)
+            mixed = _over_beats(hidden, taps, dilation) @ self._circulant(f"{tower}.{block}.mix")
+            bias = self.weight(f"{tower}.{block}.bias").repeat(12)
+            hidden = hidden + torch.relu(mixed + bias)
+        values = hidden @ self._circulant(f"{tower}.out")
+        weighed = _weighed(values, active, unit=tower != "voice")
+        return weighed.reshape(*values.shape[:2], 12, -1)
+
+    def rhythm(self, tower: str, pattern: Tensor, active: Tensor) -> Tensor:
+        """(songs, beats, values), see :func:`engine.models.fit_net.rhythm_tower`."""
+        hidden = torch.relu(pattern @ self.weight(f"{tower}.in") + self.weight(f"{tower}.bias"))
+        for block, dilation in enumerate(BLOCK_DILATIONS):
+            mixed = _over_beats(hidden, self.weight(f"{tower}.{block}.time"), dilation)
+            mixed = mixed @ self.weight(f"{tower}.{block}.mix")
+            hidden = hidden + torch.relu(mixed + self.weight(f"{tower}.{block}.bias"))
+        values = hidden @ self.weight(f"{tower}.out")
+        return _weighed(values, active, unit=tower == "drum_rhythm")
+
+    def _circulant(self, name: str) -> Tensor:
+        kernel = self.weight(name)
+        interval = self.get_buffer("interval")
+        full = kernel[interval].permute(0, 2, 1, 3)
+        return full.reshape(12 * kernel.shape[1], 12 * kernel.shape[2])
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _first(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    kind = name.rsplit(".", 1)[1]
+    if kind == "bias":
+        return torch.zeros(shape)
+    if kind == "time":  # begins as the beat itself with a little of its neighbours
+        taps = torch.randn(shape, generator=generator) * 0.1
+        taps[TAPS // 2] += 1.0
+        return taps
+    inputs = math.prod(shape[:-1])
+    gain = 0.5 if kind == "mix" else 1.0
+    return torch.randn(shape, generator=generator) * gain * math.sqrt(2.0 / inputs)
+
+
+def _over_beats(hidden: Tensor, taps: Tensor, dilation: int) -> Tensor:
+    reach = (TAPS // 2) * dilation
+    padded = nn.functional.pad(hidden, (0, 0, reach, reach))
+    total = padded[:, : hidden.shape[1]] * taps[0]
+    for tap in range(1, TAPS):
+        low = tap * dilation
+        total = total + padded[:, low : low + hidden.shape[1]] * taps[tap]
+    return total
+
+
+def _weighed(values: Tensor, active: Tensor, *, unit: bool) -> Tensor:
+    if unit:
+        values = nn.functional.normalize(values, dim=-1, eps=1e-6)
+    return values * active[:, :, None]

@@ -1,0 +1,82 @@
+"""Folders of multitrack songs as a MashupDB, analysed once.
+
+A folder that is a library is read as it is. All others are added to one library beside the
+checkpoint, as ``dawlink add --stems`` would, so a second run finds everything done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
+from engine.errors import DawlinkError, UnusableInput
+from engine.library.database import DATABASE_NAME
+from engine.library.library import Library
+from engine.mashup.database import MashupDB
+from engine.training.requests import Tell
+
+__all__ = ["Material", "open_material"]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The songs, and one sentence about each source that could not be used."""
+
+    db: MashupDB
+    notes: tuple[str, ...]
+
+
+def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell) -> Material:
+    """The songs of all folders; a song that lies in several counts once.
+
+    Args:
+        data: libraries and folders of multitrack songs.
+        work: the library that folders are added to.
+        jobs: songs analysed at once.
+        tell: told what is being done.
+
+    Raises:
+        UnusableInput: not one song could be used.
+        LibraryUnusable: a library is damaged or made by a newer dawlink.
+    """
+    libraries = [path for path in data if (path / DATABASE_NAME).is_file()]
+    folders = [path for path in data if path not in libraries]
+    outcomes = _added(folders, work, jobs, tell) if folders else []
+    dbs = [_read(path) for path in libraries]
+    if folders:
+        wanted = {outcome.song_id for outcome in outcomes}
+        added = _read(work)
+        dbs.append(MashupDB(tuple(song for song in added.songs if song.id in wanted)))
+    songs = {song.id: song for db in dbs for song in db.songs}
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not songs:
+        raise _nothing(data, errors)
+    return Material(MashupDB(tuple(songs.values())), tuple(error.message for error in errors))
+
+
+def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[AddOutcome]:
+    options = AddOptions(stems=True, jobs=jobs)
+    plans, outcomes = plan_all(folders, options)
+    with contextlib.closing(add_sources(plans, work, options)) as run:
+        for number, outcome in enumerate(run, 1):
+            tell(f"analysed {number} of {len(plans)}: {outcome.title}")
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _read(folder: Path) -> MashupDB:
+    with Library.open(folder, create=False) as library:
+        return MashupDB.of_library(library)
+
+
+def _nothing(data: Sequence[Path], errors: Sequence[DawlinkError]) -> UnusableInput:
+    why = f" {errors[0].message}" if errors else ""
+    return UnusableInput(
+        f"There is no multitrack song in {', '.join(map(str, data))}.{why}",
+        hint="Give folders in which each song is a folder of files named by role: vocals, drums, "
+        "bass, other.",
+        code="no_songs",
+    )

@@ -1,0 +1,248 @@
+"""A corpus of MIDI songs as notes on the beat grid, sorted into the roles that dawlink knows.
+
+The corpus is a folder, or an archive (tar) of one, with an ``index.csv`` of one row per file:
+``file``, ``set``, ``group`` (the composition), ``split`` (train, val or test, by composition),
+``melody_part`` (``track:channel:…``, channels from 1), ``time_sig``, ``full_band``. Ticks are
+beats, so times are beats from the first downbeat whatever the tempo. The melody part is the vocal,
+channel 10 the drums, General MIDI programs 32 to 39 the bass, every other part ``other``. Read
+once, the notes of all songs lie in one ``.npz``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import UnusableInput
+from engine.files import atomic_path, sha256_of
+
+__all__ = ["NOTE", "SHIPPABLE_SETS", "MidiCorpus", "MidiSong", "Split", "load_corpus"]
+
+Split = Literal["train", "val", "test"]
+
+#: Sets whose licences let a model that was trained on them be shipped.
+SHIPPABLE_SETS: Final = ("pop909_arr", "pop909_mma", "freedoom", "openmsx")
+
+#: One note: first and last beat, MIDI pitch, velocity 1..127, part (counts within the song).
+NOTE: Final = np.dtype(
+    [
+        ("start", np.float32),
+        ("end", np.float32),
+        ("pitch", "u1"),
+        ("velocity", "u1"),
+        ("part", "u1"),
+    ]
+)
+
+#: Raised when the stored notes change their meaning.
+_LAYOUT: Final = 1
+_DRUM_CHANNEL: Final = 9
+_BASS_PROGRAMS: Final = range(32, 40)
+#: Longest file worth reading [beats]; longer ones are damaged or medleys.
+_MOST_BEATS: Final = 2000.0
+_FEWEST_NOTES: Final = 32
+_ROLES: Final = ("vocals", "drums", "bass", "other")
+
+
+@dataclass(frozen=True, eq=False)
+class MidiSong:
+    """One song: its notes by role.
+
+    Args:
+        file: path inside the corpus.
+        set_name: the set it comes from.
+        group: the composition; two songs of one group are never each other's wrong answer.
+        split: train, val or test.
+        beats: whole beats up to the last note's end.
+        notes: (notes,) of :data:`NOTE` for vocals, drums, bass and other, sorted by start.
+    """
+
+    file: str
+    set_name: str
+    group: str
+    split: Split
+    beats: int
+    notes: Mapping[str, NDArray[np.void]]
+
+    @property
+    def harmonic(self) -> NDArray[np.void]:
+        """Bass and other together."""
+        both = np.concatenate([self.notes["bass"], self.notes["other"]])
+        return both[np.argsort(both["start"], kind="stable")]
+
+
+@dataclass(frozen=True, eq=False)
+class MidiCorpus:
+    """Songs in the order of the index, and the hash of what they were read from."""
+
+    songs: tuple[MidiSong, ...]
+    data_hash: str
+
+    def of(self, split: Split, *, sets: Sequence[str] = SHIPPABLE_SETS) -> tuple[MidiSong, ...]:
+        """The songs of one split and some sets."""
+        return tuple(s for s in self.songs if s.split == split and s.set_name in sets)
+
+
+def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
+    """Read a corpus, or what an earlier call stored of it.
+
+    Only four-four songs with a melody and a whole band are taken.
+
+    Args:
+        data: folder with ``index.csv`` (at its top or one level down), or a tar archive of one.
+        cache_dir: where archives are unpacked and notes are stored; the user's cache by default.
+
+    Raises:
+        UnusableInput: there is no index, or nothing in it can be used.
+    """
+    cache = cache_dir if cache_dir is not None else _user_cache()
+    index = _index_of(_unpacked(data, cache))
+    data_hash = sha256_of(index)
+    stored = cache / f"notes-{_LAYOUT}-{data_hash[:16]}.npz"
+    if not stored.is_file():
+        songs = list(_read_all(index))
+        if not songs:
+            raise UnusableInput(f"{index} names no usable song.", code="no_songs")
+        _store(stored, songs)
+    return MidiCorpus(tuple(_restored(stored)), data_hash)
+
+
+def _user_cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("dawlink")) / "midi"
+
+
+def _unpacked(data: Path, cache: Path) -> Path:
+    """A folder: ``data`` itself, or the archive unpacked under ``cache``."""
+    if data.is_dir():
+        return data
+    if not data.is_file():
+        raise UnusableInput(f"{data} is neither a folder nor an archive.", code="no_corpus")
+    stat = data.stat()
+    name = f"{data.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()
+    folder = cache / f"corpus-{hashlib.sha256(name).hexdigest()[:16]}"
+    done = folder / ".unpacked"
+    if not done.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tarfile.open(data) as archive:
+                archive.extractall(folder, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise UnusableInput(f"{data} cannot be unpacked: {error}.", code="no_corpus") from error
+        done.touch()
+    return folder
+
+
+def _index_of(folder: Path) -> Path:
+    found = sorted([*folder.glob("index.csv"), *folder.glob("*/index.csv")])
+    if not found:
+        raise UnusableInput(
+            f"{folder} has no index.csv.",
+            hint="Give the folder or archive of a MIDI corpus with its index.",
+            code="no_corpus",
+        )
+    return found[0]
+
+
+def _read_all(index: Path) -> Iterator[MidiSong]:
+    with index.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            wanted = row["full_band"] == "1" and row["time_sig"] == "4/4" and row["melody_part"]
+            if not wanted or row["split"] not in ("train", "val", "test") or row.get("dup_of"):
+                continue
+            song = _read_song(index.parent, row)
+            if song is not None:
+                yield song
+
+
+def _read_song(folder: Path, row: Mapping[str, str]) -> MidiSong | None:
+    """The song of one row of the index; None when it is damaged or has too little in it."""
+    import mido
+
+    try:
+        midi = mido.MidiFile(folder / row["file"], clip=True)
+    except (OSError, EOFError, ValueError, KeyError, IndexError):
+        return None
+    track, channel = (int(text) for text in row["melody_part"].split(":")[:2])
+    found: dict[str, list[tuple[float, float, int, int, int]]] = {role: [] for role in _ROLES}
+    parts: dict[tuple[int, int], int] = {}
+    for number, events in enumerate(midi.tracks):
+        for on, off, where, program, pitch, velocity in _notes(events, midi.ticks_per_beat):
+            role = _role(program, where, melody=(number, where) == (track, channel - 1))
+            part = parts.setdefault((number, where), min(len(parts), 255))
+            found[role].append((on, off, pitch, velocity, part))
+    notes = {role: np.sort(np.array(rows, NOTE), order="start") for role, rows in found.items()}
+    beats = max((float(rows["end"].max()) for rows in notes.values() if rows.size), default=0.0)
+    few = min(notes["vocals"].size, notes["bass"].size + notes["other"].size) < _FEWEST_NOTES
+    if few or beats > _MOST_BEATS:
+        return None
+    split: Split = (
+        "train" if row["split"] == "train" else "val" if row["split"] == "val" else "test"
+    )
+    return MidiSong(row["file"], row["set"], row["group"], split, int(np.ceil(beats)), notes)
+
+
+def _role(program: int, channel: int, *, melody: bool) -> str:
+    if channel == _DRUM_CHANNEL:
+        return "drums"
+    if melody:
+        return "vocals"
+    return "bass" if program in _BASS_PROGRAMS else "other"
+
+
+def _notes(
+    events: Sequence[object], ticks_per_beat: int
+) -> Iterator[tuple[float, float, int, int, int, int]]:
+    """(start beat, end beat, channel, program, pitch, velocity) of every note of a track."""
+    tick = 0
+    programs = [0] * 16
+    sounding: dict[tuple[int, int], tuple[int, int]] = {}
+    for event in events:
+        tick += int(getattr(event, "time", 0))
+        kind = getattr(event, "type", "")
+        if kind == "program_change":
+            programs[int(getattr(event, "channel", 0))] = int(getattr(event, "program", 0))
+        if kind not in ("note_on", "note_off"):
+            continue
+        channel, pitch = int(getattr(event, "channel", 0)), int(getattr(event, "note", 0))
+        velocity = int(getattr(event, "velocity", 0))
+        begun = sounding.pop((channel, pitch), None)
+        if begun is not None and tick > begun[0]:
+            start, end = begun[0] / ticks_per_beat, tick / ticks_per_beat
+            yield start, end, channel, programs[channel], pitch, begun[1]
+        if kind == "note_on" and velocity > 0:
+            sounding[channel, pitch] = (tick, velocity)
+
+
+def _store(path: Path, songs: Sequence[MidiSong]) -> None:
+    rows = [song.notes[role] for song in songs for role in _ROLES]
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            notes=np.concatenate(rows),
+            counts=np.array([len(table) for table in rows]).reshape(len(songs), len(_ROLES)),
+            beats=np.array([song.beats for song in songs]),
+            text=np.array([[s.file, s.set_name, s.group, s.split] for s in songs]),
+        )
+
+
+def _restored(path: Path) -> Iterator[MidiSong]:
+    with np.load(path, allow_pickle=False) as arrays:
+        notes, counts = arrays["notes"], arrays["counts"]
+        beats, text = arrays["beats"], arrays["text"]
+    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
+    for number, (file, set_name, group, split) in enumerate(text.tolist()):
+        tables = {
+            role: notes[ends[number, i] - counts[number, i] : ends[number, i]]
+            for i, role in enumerate(_ROLES)
+        }
+        yield MidiSong(file, set_name, group, split, int(beats[number]), tables)

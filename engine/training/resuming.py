@@ -1,0 +1,209 @@
+"""Training that may stop at any step and go on from there as if it had never stopped.
+
+A :class:`Job` is a network, its optimiser and a function that makes one step; the step's number is
+all the randomness it may depend on, so step 700 draws the same examples whether or not the run was
+interrupted at 699. Beside the checkpoint ``NAME.safetensors`` lies ``NAME.resume.safetensors``
+with the optimiser's moments while the run is unfinished. Times are seconds of the clock handed in.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from engine.errors import UnusableInput, UsageError
+from engine.training.checkpoints import (
+    Checkpoint,
+    CheckpointInfo,
+    Plain,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
+
+__all__ = ["Job", "Outcome", "resume_path", "run_job"]
+
+#: A killed run loses at most this much work.
+SAVE_EVERY_S: Final = 600.0
+_MODEL: Final = "model."
+_MOMENT: Final = "optimiser."
+_HISTORY: Final = "history"
+_STEPS_DONE: Final = "steps_done"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be trained.
+
+    Args:
+        kind: name of the model in its checkpoints.
+        model: the network.
+        optimiser: over the network's trainable parameters, in their order.
+        step: makes one step, given its number, and returns a value for each of ``columns``.
+        steps: how many there are.
+        columns: names of the measured values; the first one is the loss.
+        settings: everything that builds the network and the run again.
+        data_sha: names the training data.
+        measure: metrics of the network as it stands, taken before a checkpoint is published.
+    """
+
+    kind: str
+    model: nn.Module
+    optimiser: Optimizer
+    step: Callable[[int], tuple[float, ...]]
+    steps: int
+    columns: tuple[str, ...]
+    settings: Mapping[str, Plain] = field(default_factory=dict)
+    data_sha: str = ""
+    measure: Callable[[], Mapping[str, float]] = dict
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        steps_done: of all runs together.
+        finished: False when the time was up first.
+        history: (steps_done, columns) the measured values.
+        metrics: what the checkpoint says about itself.
+    """
+
+    steps_done: int
+    finished: bool
+    history: NDArray[np.float64]
+    metrics: Mapping[str, float]
+
+
+def run_job(
+    job: Job,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Train until the steps are done or the minutes are up, and write the checkpoint.
+
+    Args:
+        job: what to do.
+        out: the checkpoint.
+        minutes: of this run, all that is needed when None; the step at hand is finished.
+        resume: go on from an earlier run's files where there are any.
+        clock: seconds.
+
+    Raises:
+        UsageError: the earlier run had other settings or other data.
+        UnusableInput: the loss is no number any more.
+        MissingDependency: a file of the earlier run is damaged.
+        UnwritableOutput: the checkpoint cannot be written.
+    """
+    history = _restored(job, out) if resume else []
+    begun = saved = clock()
+    job.model.train()
+    while len(history) < job.steps and (minutes is None or clock() - begun < 60.0 * minutes):
+        history.append(_one_step(job, len(history)))
+        if clock() - saved >= SAVE_EVERY_S:
+            _save_state(job, out, history)
+            saved = clock()
+    return _publish(job, out, history)
+
+
+def resume_path(out: Path) -> Path:
+    """Where the state of an unfinished run lies."""
+    return out.with_name(f"{out.stem}.resume.safetensors")
+
+
+def _one_step(job: Job, number: int) -> tuple[float, ...]:
+    values = job.step(number)
+    if not math.isfinite(values[0]):
+        raise UnusableInput(
+            f"The loss became {values[0]} in step {number + 1}; training cannot go on.",
+            hint="Train again with a lower learning rate.",
+            code="diverged",
+        )
+    return values
+
+
+def _publish(job: Job, out: Path, history: list[tuple[float, ...]]) -> Outcome:
+    finished = len(history) == job.steps
+    if not finished:
+        _save_state(job, out, history)
+    job.model.eval()
+    metrics = dict(job.measure())
+    if history:
+        metrics["train_loss"] = history[-1][0]
+    tensors = {_MODEL + name: tensor for name, tensor in job.model.state_dict().items()}
+    tensors[_HISTORY] = _table(job, history)
+    save_checkpoint(out, tensors, info=_info(job, len(history), metrics))
+    if finished:
+        resume_path(out).unlink(missing_ok=True)
+    return Outcome(len(history), finished, _table(job, history).numpy(), metrics)
+
+
+def _save_state(job: Job, out: Path, history: list[tuple[float, ...]]) -> None:
+    tensors = {_MODEL + name: tensor for name, tensor in job.model.state_dict().items()}
+    for number, moments in job.optimiser.state_dict()["state"].items():
+        for name, tensor in moments.items():
+            tensors[f"{_MOMENT}{number}.{name}"] = torch.as_tensor(tensor)
+    tensors[_HISTORY] = _table(job, history)
+    save_checkpoint(resume_path(out), tensors, info=_info(job, len(history), {}))
+
+
+def _restored(job: Job, out: Path) -> list[tuple[float, ...]]:
+    """Put the network and the optimiser where an earlier run left them; its history."""
+    state = resume_path(out)
+    source = state if state.is_file() else out
+    if not source.is_file():
+        return []
+    checkpoint = load_checkpoint(source, job.kind)
+    _check_same_run(job, checkpoint)
+    load_weights(job.model, checkpoint, prefix=_MODEL)
+    _restore_moments(job.optimiser, checkpoint)
+    return [tuple(row) for row in checkpoint.tensors[_HISTORY].tolist()]
+
+
+def _check_same_run(job: Job, checkpoint: Checkpoint) -> None:
+    earlier = {k: v for k, v in checkpoint.info.settings.items() if k != _STEPS_DONE}
+    changed = sorted(
+        name
+        for name in earlier.keys() | job.settings.keys()
+        if earlier.get(name) != job.settings.get(name)
+    )
+    if checkpoint.info.data_sha != job.data_sha:
+        changed.append("the data")
+    if changed:
+        raise UsageError(
+            f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.",
+            hint="Resume with the same settings and data, or train anew without --resume.",
+            code="resume_mismatch",
+        )
+
+
+def _restore_moments(optimiser: Optimizer, checkpoint: Checkpoint) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(_MOMENT):
+            number, moment = name.removeprefix(_MOMENT).split(".", 1)
+            state.setdefault(int(number), {})[moment] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _info(job: Job, steps_done: int, metrics: Mapping[str, float]) -> CheckpointInfo:
+    settings: dict[str, Plain] = {**job.settings, _STEPS_DONE: steps_done}
+    return CheckpointInfo(job.kind, settings, job.data_sha, metrics)
+
+
+def _table(job: Job, history: list[tuple[float, ...]]) -> Tensor:
+    return torch.tensor(history, dtype=torch.float64).reshape(len(history), len(job.columns))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.evaluation.axes import auc_of
+from engine.evaluation.corpus import EvaluationSong
+from engine.evaluation.huang import huang_tasks
+from engine.evaluation.report import ModelResult
+from engine.models.registry import load_ranker
+from tests.engine.evaluation.material import Constant, Oracle, song
+
+
+def sung(number: int) -> EvaluationSong:
+    """A song whose vocal sings exactly the chords of its harmony, on its drums' rhythm."""
+    plain = song(number)
+    rows = np.array(plain.stems["harmonic"].rows)
+    rows["onsets"] = plain.stems["drums"].rows["onsets"]
+    vocals = replace(plain.stems["vocals"], rows=rows)
+    return replace(plain, stems={**plain.stems, "vocals": vocals})
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, ModelResult]:
+    rankers = (Oracle(), Constant(), load_ranker("automashupper"), load_ranker("chroma"))
+    (task,) = huang_tasks([sung(i) for i in range(4)], rankers, seed=0)
+    return {result.model: result for result in task.results}
+
+
+def axes(result: ModelResult) -> dict[str, float]:
+    return {axis.axis: axis.paired for axis in result.axes}
+
+
+def test_the_original_is_ranked_among_itself_and_twenty_matched(
+    results: dict[str, ModelResult],
+) -> None:
+    assert results["oracle"].overall.r1 == 1.0
+    assert results["constant"].overall.mean_nr == pytest.approx(22 / 42)
+    assert results["automashupper"].overall.r1 > 0.9
+
+
+def test_a_constant_ranker_hears_no_axis(results: dict[str, ModelResult]) -> None:
+    assert set(axes(results["constant"]).values()) == {0.5}
+    assert {axis.auc for axis in results["constant"].axes} == {0.5}
+
+
+def test_the_rules_hear_wrong_keys_beats_and_chords(results: dict[str, ModelResult]) -> None:
+    heard = axes(results["automashupper"])
+    for axis in ("semitone", "one beat", "two beats", "rotated bars"):
+        assert heard[f"harmonic: {axis}"] > 0.95, axis
+    for axis in ("quarter beat", "half beat", "one beat", "two beats"):
+        assert heard[f"drums: {axis}"] > 0.95, axis
+    assert heard["triple: unmatched key"] > 0.95
+
+
+def test_an_average_over_time_hears_keys_but_no_order(results: dict[str, ModelResult]) -> None:
+    heard = axes(results["chroma"])
+    assert heard["harmonic: semitone"] > 0.9
+    assert heard["harmonic: rotated bars"] == pytest.approx(0.5, abs=0.1)
+    assert heard["drums: one beat"] == 0.5
+
+
+def test_without_vocals_there_is_nothing_to_ask() -> None:
+    songs = [song(i, parts=("drums", "other")) for i in range(3)]
+    assert huang_tasks(songs, [Oracle()], seed=0) == []
+
+
+def test_one_song_has_nothing_to_be_matched_with() -> None:
+    assert huang_tasks([sung(0)], [Oracle()], seed=0) == []
+
+
+@pytest.mark.parametrize(
+    ("originals", "altered", "expected"),
+    [([2, 3], [0, 1], 1.0), ([0], [1, 2], 0.0), ([1], [1, 1], 0.5), ([1, 3], [2, 2], 0.5)],
+)
+def test_auc_is_the_chance_to_score_higher(
+    originals: list[float], altered: list[float], expected: float
+) -> None:
+    assert auc_of(np.array(originals, float), np.array(altered, float)) == expected

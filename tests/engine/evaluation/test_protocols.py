@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UnusableInput, UsageError
+from engine.evaluation.plots import draw_report
+from engine.evaluation.protocols import evaluate, parse_protocol, rankers_for
+from tests.engine.evaluation.material import Constant, SameLevelMixtures, song
+from tests.engine.evaluation.test_huang import sung
+
+PICTURES = {
+    "retrieval": ["retrieval.png"],
+    "kway": ["kway.png"],
+    "huang": ["huang.png", "huang-axes.png"],
+    "alignment": ["alignment.png", "alignment-curves.png"],
+}
+
+
+@pytest.mark.parametrize("name", list(PICTURES))
+def test_every_protocol_reports_all_models_and_draws_them(name: str, tmp_path: Path) -> None:
+    rankers = rankers_for("random,automashupper")
+    songs = [sung(0), sung(1)]
+    report = evaluate(parse_protocol(name), songs, SameLevelMixtures(), rankers)
+    assert report.songs == ("song 0", "song 1")
+    for task in report.tasks:
+        assert [result.model for result in task.results] == ["random", "automashupper"]
+    drawn = draw_report(report, tmp_path)
+    assert [path.name for path in drawn] == PICTURES[name]
+    for path in drawn:
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_songs_are_said_to_be_few() -> None:
+    few = evaluate("kway", [song(i, bars=4) for i in range(3)], SameLevelMixtures(), [Constant()])
+    assert "kway-3 (3)" in few.notes[0]
+    songs = [song(i, bars=4, parts=("drums", "other")) for i in range(10)]
+    assert evaluate("kway", songs, SameLevelMixtures(), [Constant()]).notes == ()
+
+
+def test_without_names_every_model_that_is_there_takes_part() -> None:
+    names = [ranker.name for ranker in rankers_for(None)]
+    assert names[:4] == ["random", "chroma", "automashupper-tool", "automashupper"]
+
+
+@pytest.mark.parametrize("names", ["", "random,random", "nonesuch"])
+def test_models_that_cannot_be_meant_are_refused(names: str) -> None:
+    with pytest.raises(UsageError):
+        rankers_for(names)
+
+
+def test_an_unknown_protocol_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="listening") as refusal:
+        parse_protocol("listening")
+    assert "retrieval" in refusal.value.hint
+
+
+def test_songs_without_an_item_are_refused() -> None:
+    songs = [song(i, parts=("drums", "other")) for i in range(2)]
+    with pytest.raises(UnusableInput, match="huang"):
+        evaluate("huang", songs, SameLevelMixtures(), [Constant()])

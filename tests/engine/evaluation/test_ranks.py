@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.evaluation.ranks import Ranks, chance, compare, rank_of, summarise
+
+
+def ranks(*values: float, candidates: int = 10, songs: tuple[str, ...] | None = None) -> Ranks:
+    names = songs or tuple(f"g{i}" for i in range(len(values)))
+    counts = np.full(len(values), candidates, dtype=np.int64)
+    return Ranks(names, ("bass",) * len(values), np.array(values), counts)
+
+
+@pytest.mark.parametrize(
+    ("scores", "right", "expected"),
+    [
+        ([0.9, 0.5, 0.1], 0, 1.0),
+        ([0.9, 0.5, 0.1], 2, 3.0),
+        ([0.5, 0.5, 0.1], 0, 1.5),
+        ([0.5, 0.5, 0.5, 0.5], 3, 2.5),
+        ([-np.inf, 0.2, -np.inf], 0, 2.5),
+    ],
+)
+def test_a_rank_counts_higher_scores_and_half_of_the_ties(
+    scores: list[float], right: int, expected: float
+) -> None:
+    assert rank_of(np.array(scores), right) == expected
+
+
+def test_a_summary_gives_the_textbook_figures() -> None:
+    found = summarise(ranks(1, 1, 5, 6, 10))
+    assert (found.r1, found.r5, found.r10) == (0.4, 0.6, 1.0)
+    assert found.mean_nr == pytest.approx(0.46)
+    assert found.median_nr == pytest.approx(0.5)
+    assert (found.queries, found.songs) == (5, 5)
+    for name, interval in found.ci95.items():
+        assert interval.low <= getattr(found, name) <= interval.high, name
+
+
+def test_chance_is_k_of_n_and_the_middle() -> None:
+    expected = chance([600])
+    assert expected["r1"] == pytest.approx(1 / 600)
+    assert expected["r10"] == pytest.approx(10 / 600)
+    assert expected["mean_nr"] == pytest.approx(601 / 1200)
+    assert chance([3])["r5"] == 1.0
+
+
+def test_all_ties_give_the_middle_that_chance_expects() -> None:
+    count = 25
+    tied = [rank_of(np.zeros(count), i) for i in range(count)]
+    assert summarise(ranks(*tied, candidates=count)).mean_nr == pytest.approx((count + 1) / 50)
+
+
+def test_a_comparison_is_paired() -> None:
+    better, worse = ranks(1, 2, 3, 4), ranks(2, 3, 4, 5)
+    found = compare(better, worse)
+    assert found.mean_nr == pytest.approx(-0.1)
+    assert found.mean_nr_ci95.low == pytest.approx(-0.1)  # every song differs by the same
+    assert found.mean_nr_ci95.high == pytest.approx(-0.1)
+    assert found.r1 == 0.25
+
+
+def test_answers_to_other_queries_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="same queries"):
+        compare(ranks(1, 2), ranks(1, 2, songs=("x", "y")))
+
+
+def test_ranks_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="different lists"):
+        Ranks(("g0",), ("bass", "bass"), np.ones(2), np.ones(2, dtype=np.int64))

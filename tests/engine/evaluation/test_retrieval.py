@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.evaluation.report import Task
+from engine.evaluation.retrieval import stem_tasks, vocal_tasks
+from engine.models.registry import load_ranker
+from tests.engine.evaluation.material import Constant, Oracle, SameLevelMixtures, song
+
+RANKERS = (Oracle(), Constant(), load_ranker("random"), load_ranker("automashupper"))
+SONGS = [song(i) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def stems() -> dict[str, Task]:
+    tasks = stem_tasks(SONGS, SameLevelMixtures(), RANKERS, seed=0)
+    return {task.name: task for task in tasks}
+
+
+@pytest.fixture(scope="module")
+def vocals() -> dict[str, Task]:
+    return {task.name: task for task in vocal_tasks(SONGS, RANKERS, seed=0)}
+
+
+def test_every_part_is_asked_for_and_competes(stems: dict[str, Task]) -> None:
+    task = stems["stems"]
+    assert task.items == 24
+    assert [r.model for r in task.results] == ["oracle", "constant", "random", "automashupper"]
+    for result in task.results:
+        assert result.overall.queries == 24
+        assert result.overall.songs == 6
+        assert set(result.per_role) == {"vocals", "drums", "bass", "other"}
+        assert result.scored_per_s > 0
+
+
+def test_a_perfect_ranker_is_always_right_within_the_role(stems: dict[str, Task]) -> None:
+    oracle = stems["stems-of-role"].results[0].overall
+    assert (oracle.r1, oracle.mean_nr) == (1.0, pytest.approx(1 / 6))
+
+
+def test_right_song_but_wrong_stem_is_wrong(stems: dict[str, Task]) -> None:
+    """The oracle cannot tell the four stems of a song apart: their ranks are 2.5."""
+    oracle = stems["stems"].results[0].overall
+    assert oracle.mean_nr == pytest.approx(2.5 / 24)
+    assert oracle.r1 == 0.0
+    assert oracle.r5 == 1.0
+
+
+def test_a_constant_ranker_gets_the_middle_by_the_half_tie_rule(stems: dict[str, Task]) -> None:
+    constant = stems["stems"].results[1].overall
+    assert constant.mean_nr == pytest.approx(25 / 48)
+    assert constant.mean_nr == pytest.approx(stems["stems"].chance["mean_nr"])
+
+
+def test_chance_lies_within_the_interval_of_random(stems: dict[str, Task]) -> None:
+    found = stems["stems"].results[2].overall
+    interval = found.ci95["mean_nr"]
+    assert interval.low < stems["stems"].chance["mean_nr"] < interval.high
+
+
+def test_models_are_compared_with_automashupper(stems: dict[str, Task]) -> None:
+    *others, baseline = stems["stems-of-role"].results
+    assert baseline.against_baseline is None
+    for result in others:
+        assert result.against_baseline is not None
+        gap = result.overall.mean_nr - baseline.overall.mean_nr
+        assert result.against_baseline.mean_nr == pytest.approx(gap)
+
+
+def test_vocals_are_asked_for_harmony_and_drums(vocals: dict[str, Task]) -> None:
+    assert list(vocals) == [
+        "vocals-harmonic-8-key-known",
+        "vocals-harmonic-8-key-free",
+        "vocals-harmonic-16-key-known",
+        "vocals-harmonic-16-key-free",
+        "vocals-drums-8",
+        "vocals-drums-16",
+    ]
+    for task in vocals.values():
+        assert task.results[0].overall.r1 == 1.0
+
+
+def test_other_windows_of_the_song_are_neither_right_nor_wrong(vocals: dict[str, Task]) -> None:
+    """Six songs of four windows: the true one and the twenty of the other songs compete."""
+    task = vocals["vocals-drums-8"]
+    assert task.items == 24
+    assert task.chance["mean_nr"] == pytest.approx(22 / 42)
+
+
+def test_still_and_moving_harmony_share_the_queries(vocals: dict[str, Task]) -> None:
+    strata = vocals["vocals-harmonic-8-key-known"].results[0].strata
+    assert [strata[name].queries for name in ("still harmony", "moving harmony")] == [12, 12]
+
+
+def test_random_is_chance_over_many_seeds() -> None:
+    ranker = load_ranker("random")
+    found = [
+        vocal_tasks(SONGS, [ranker], seed=1000 * seed)[4].results[0].overall.mean_nr
+        for seed in range(8)
+    ]
+    assert np.mean(found) == pytest.approx(22 / 42, abs=0.06)
+
+
+def test_a_song_without_vocals_asks_nothing_but_competes() -> None:
+    songs = [song(0), song(1, parts=("drums", "other"))]
+    task = vocal_tasks(songs, [Oracle()], seed=0)[0]
+    assert task.items == 8
+    assert task.results[0].overall.songs == 1

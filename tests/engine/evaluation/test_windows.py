@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.analysis.features import beat_features
+from engine.audio.waveform import Waveform
+from engine.evaluation.corpus import Passage
+from engine.evaluation.windows import (
+    bars_rotated,
+    chroma_of,
+    harmonic_stillness,
+    looped_at,
+    transposed,
+    window_at,
+    windows_of,
+)
+from engine.grid import BeatGrid
+from tests.engine.evaluation.material import passage
+
+RATE = 22050
+
+
+def chords(bars: int = 6) -> Passage:
+    """Two-beat chords at 120 BPM, analysed from sound, with an attack on each."""
+    rng = np.random.default_rng(1)
+    time_s = np.arange(RATE) / RATE  # a chord lasts a second
+    sound = []
+    for _ in range(2 * bars):
+        notes = 60 + rng.choice(12, 3, replace=False)
+        voices = [np.sin(2 * np.pi * 440 * 2 ** ((n - 69) / 12) * time_s) for n in notes]
+        sound.append(0.2 * np.sum(voices, axis=0) * np.exp(-time_s))
+    wave = Waveform(np.concatenate(sound)[None].astype(np.float32), RATE)
+    grid = BeatGrid.constant(120.0, end_s=bars * 2.0)
+    rows = beat_features(wave, grid)
+    return Passage("s", "g", "other", 4, rows, np.ones(rows.size, dtype=np.bool_))
+
+
+def test_chroma_folded_from_the_spectrogram_is_that_of_the_analysis() -> None:
+    rows = chords().rows
+    loudest = int(rows["logfreq"][..., 12:72].max())
+    again = chroma_of(rows["logfreq"], loudest=loudest)
+    likeness = (again * rows["chroma"].astype(np.float64)).sum(axis=1)
+    assert likeness.min() > 0.999
+
+
+def test_a_shift_by_half_a_beat_is_what_analysis_of_shifted_bars_gives() -> None:
+    """The features read half a beat late equal those measured on a grid half a beat later."""
+    stem = chords()
+    late = window_at(stem, 1, 4, late_quarters=2)
+    whole = window_at(stem, 1, 4)
+    steps = whole.rows["onsets"].reshape(-1, 3)
+    moved = late.rows["onsets"].reshape(-1, 3)
+    assert np.array_equal(moved[:-6], steps[6:])
+    frames = whole.rows["logfreq"].reshape(-1, 96)
+    assert np.array_equal(late.rows["logfreq"].reshape(-1, 96)[:-2], frames[2:])
+    inside = np.arange(0, 16, 2)  # chords change on even beats: these half-late beats hold one
+    likeness = (late.rows["chroma"] * whole.rows["chroma"]).astype(np.float64).sum(axis=1)
+    assert likeness[inside].min() > 0.98
+
+
+def test_a_shift_by_whole_beats_reads_other_beats() -> None:
+    stem = passage("s", bars=8)
+    late = window_at(stem, 2, 2, late_quarters=12)
+    assert np.array_equal(late.rows, stem.rows[11:19])
+    early = window_at(stem, 2, 2, late_quarters=-4)
+    assert np.array_equal(early.rows, stem.rows[7:15])
+
+
+def test_outside_the_music_is_silence() -> None:
+    early = window_at(passage("s", bars=4), 0, 2, late_quarters=-8)
+    assert not early.rows["bands"][:2].any()
+    assert not early.active[:2].any()
+    assert early.active[2:].all()
+
+
+def test_transposing_moves_every_pitch_and_back_again() -> None:
+    stem = chords(2)
+    up = transposed(stem, 3)
+    assert np.array_equal(up.rows["chroma"], np.roll(stem.rows["chroma"], 3, axis=1))
+    assert np.array_equal(up.rows["logfreq"][..., 3:], stem.rows["logfreq"][..., :-3])
+    back = transposed(up, -3)
+    assert np.array_equal(back.rows["logfreq"][..., :-3], stem.rows["logfreq"][..., :-3])
+    assert np.array_equal(back.rows["onsets"], stem.rows["onsets"])
+
+
+def test_rotation_keeps_the_bars_and_changes_their_order() -> None:
+    stem = passage("s", bars=4)
+    turned = bars_rotated(stem, 1)
+    assert np.array_equal(turned.rows[:12], stem.rows[4:])
+    assert np.array_equal(turned.rows[12:], stem.rows[:4])
+
+
+def test_a_short_stem_begins_again() -> None:
+    stem = passage("s", bars=2)
+    window = looped_at(stem, 1, 4)
+    assert np.array_equal(window.rows, np.concatenate([stem.rows, stem.rows, stem.rows])[4:20])
+
+
+def test_silent_windows_are_left_out() -> None:
+    stem = passage("s", bars=6)
+    active = np.ones(24, dtype=np.bool_)
+    active[8:16] = False
+    found = [w.id for w in windows_of(replace(stem, active=active), 2)]
+    assert found == ["s@0:2", "s@4:2"]
+
+
+def test_altered_windows_have_names_of_their_own() -> None:
+    window = window_at(passage("s", bars=8), 2, 2)
+    late = window_at(passage("s", bars=8), 2, 2, late_quarters=1)
+    names = {window.id, late.id, transposed(window, 1).id, bars_rotated(window, 1).id}
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize(("bars", "low", "high"), [(1, 0.999, 1.0), (8, 0.3, 0.9)])
+def test_stillness_tells_one_chord_from_many(bars: int, low: float, high: float) -> None:
+    stem = passage("s", bars=bars, seed=4)
+    rows = np.tile(stem.rows, 8 // bars)
+    still = Passage("s", "g", "other", 4, rows, np.ones(rows.size, dtype=np.bool_))
+    assert low <= harmonic_stillness(still) <= high

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.audio.waveform import Waveform
+from engine.mashup.ducking import BANDS, ducking_gain
+from engine.models.mash_mask import (
+    SAMPLE_RATE,
+    MaskConfig,
+    MaskNetwork,
+    apply_masks,
+    mask_loss,
+    spectra,
+)
+
+TINY = MaskConfig(width=4, dilations=(1, 2))
+
+
+def sine(hz: float, *, seconds: float = 1.0, rate: int = SAMPLE_RATE) -> Waveform:
+    t = np.arange(round(seconds * rate)) / rate
+    return Waveform(np.sin(2 * np.pi * hz * t).astype(np.float32)[None], rate)
+
+
+def spectrum(hz: float) -> torch.Tensor:
+    return spectra(torch.from_numpy(sine(hz).samples))
+
+
+def test_a_full_scale_sine_reads_one() -> None:
+    found = spectrum(1000.0)
+    assert found.shape == (1, 257, 101)
+    assert float(found[0, :, 50].abs().max()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_masks_weigh_their_song_in_their_band() -> None:
+    first, second = spectrum(250.0), spectrum(4000.0)
+    masks = torch.ones(1, 2, BANDS, 101)
+    torch.testing.assert_close(apply_masks(first, second, masks=masks), first + second)
+    masks[:, 1] = 0.0
+    torch.testing.assert_close(apply_masks(first, second, masks=masks), first)
+    masks[:] = 0.0
+    masks[:, 0, 1] = 0.25  # 150 to 400 Hz of the first song
+    weighed = apply_masks(first, second, masks=masks)
+    torch.testing.assert_close(weighed[:, 8], 0.25 * first[:, 8])
+    assert weighed[:, 20:].abs().max() == 0
+
+
+def test_loss_is_zero_for_the_mix_itself_and_does_not_hear_phase() -> None:
+    mix = spectrum(300.0)
+    assert float(mask_loss(mix, mix)) == 0.0
+    assert float(mask_loss(-mix, mix)) == 0.0
+    assert float(mask_loss(0.5 * mix, mix)) > 0.0
+
+
+def test_masks_of_waveforms_last_as_long_as_the_longer_song() -> None:
+    network = MaskNetwork(TINY)
+    masks = network.masks(sine(300.0, rate=44_100), sine(500.0, seconds=1.5))
+    assert masks.shape == (2, BANDS, 151)
+    assert masks.dtype == np.float32
+    assert masks.min() >= 0.0
+    assert masks.max() <= 1.0
+
+
+def test_serves_ducking() -> None:
+    gain = ducking_gain(sine(300.0), sine(310.0), network=MaskNetwork(TINY))
+    assert gain.shape == (BANDS, 100)
+    assert gain.max() <= 1.0
+
+
+def test_same_seed_same_network() -> None:
+    one, two, other = (MaskNetwork(TINY, seed=seed).last.weight for seed in (1, 1, 2))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_impossible_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="no network"):
+        MaskConfig(dilations=())

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import UnusableInput, UsageError
+from engine.models.fit import FitRanker
+from engine.models.fit_checkpoint import Curve, FitModel, load_fit
+from engine.models.fit_net import FitSizes, dense_weights, pitch_tower, rhythm_tower
+from engine.training.checkpoints import load_checkpoint
+from engine.training.fit import Batches, FitSettings, train_fit, train_towers
+from engine.training.fit_calibration import calibrated, pair_scores
+from engine.training.fit_check import bootstrap, midi_pairs, ranks
+from engine.training.fit_data import FitBank, make_bank
+from engine.training.fit_loss import similarities
+from engine.training.fit_run import run
+from engine.training.fit_towers import FitTowers
+from engine.training.midi_corpus import load_corpus
+from engine.training.requests import TrainRequest
+from tests.engine.training.scores import made_up_song, write_corpus
+
+TINY = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
+QUICK = FitSettings(sizes=TINY, steps=40, batch=16, bank=120, bank_passes=3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def bank() -> FitBank:
+    return make_bank([made_up_song(seed) for seed in range(6)], 8, seed=1)
+
+
+def test_numpy_and_torch_towers_agree(bank: FitBank) -> None:
+    towers = FitTowers(TINY, seed=3)
+    weights = dense_weights(towers.weights())
+    part = bank.stem
+    with torch.no_grad():
+        tensors = [torch.from_numpy(a) for a in (part.chroma, part.context, part.active)]
+        patterns = [torch.from_numpy(a) for a in (part.pattern, part.active)]
+        pitch = {name: towers.pitch(name, *tensors).numpy() for name in ("voice", "stem")}
+        names = ("stem_rhythm", "drum_rhythm")
+        rhythm = {name: towers.rhythm(name, *patterns).numpy() for name in names}
+    for number in range(3):
+        one = type(part)(
+            part.chroma[number], part.context[number], part.pattern[number], part.active[number]
+        )
+        for name, values in pitch.items():
+            np.testing.assert_allclose(pitch_tower(weights, name, one), values[number], atol=1e-4)
+        for name, values in rhythm.items():
+            np.testing.assert_allclose(rhythm_tower(weights, name, one), values[number], atol=1e-4)
+
+
+@pytest.mark.parametrize("semitones", [1, 5, 11])
+@pytest.mark.parametrize("tower", ["voice", "stem"])
+def test_transposing_rolls_the_embedding(bank: FitBank, tower: str, semitones: int) -> None:
+    weights = dense_weights(FitTowers(TINY, seed=4).weights())
+    part = bank.stem
+    one = type(part)(part.chroma[0], part.context[0], part.pattern[0], part.active[0])
+    moved = type(part)(
+        np.roll(part.chroma[0], semitones, axis=1), one.context, one.pattern, one.active
+    )
+    plain = pitch_tower(weights, tower, one)
+    np.testing.assert_allclose(
+        pitch_tower(weights, tower, moved), np.roll(plain, semitones, axis=1), atol=1e-5
+    )
+    assert np.abs(plain - np.roll(plain, semitones, axis=1)).max() > 0.01
+
+
+def test_similarity_of_a_transposed_stem_is_that_of_its_roll() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn((3, 5, 12, 2), generator=generator)
+    stems = torch.nn.functional.normalize(
+        torch.randn((4, 5, 24), generator=generator), dim=2
+    ).reshape(4, 5, 12, 2)
+    found = similarities(query, stems)
+    moved = similarities(query, torch.roll(stems, 3, dims=2))
+    torch.testing.assert_close(found[:, :, 3], moved[:, :, 0])
+    own = similarities(stems, stems)[:, :, 0]
+    torch.testing.assert_close(own.diagonal(), torch.ones(4))
+
+
+def test_no_two_windows_of_a_batch_share_a_composition() -> None:
+    songs = [made_up_song(seed, group=f"g{seed // 2}") for seed in range(8)]
+    few = FitSettings(sizes=TINY, batch=16, bank=40, bank_passes=1)
+    batches = Batches(songs, few)
+    drawn = [batches.at(step)[0] for step in range(3)]
+    assert all(np.unique(batch.group).size == batch.group.size == 4 for batch in drawn)
+    again = Batches(songs, few).at(1)[0]
+    np.testing.assert_array_equal(again.stem.chroma, drawn[1].stem.chroma)
+    assert not np.array_equal(drawn[0].song, drawn[1].song)
+
+
+def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
+    train = [made_up_song(seed) for seed in range(40)]
+    unseen = midi_pairs([made_up_song(1000 + seed) for seed in range(24)], 1, seed=2)
+    towers = train_towers(train, settings=QUICK)
+    numbers = calibrated(pair_scores(towers, train[:8], seed=1))
+    curve = Curve(numbers["harmony.slope"], numbers["harmony.offset"])
+    assert curve.slope > 0
+    ranker = FitRanker(FitModel(dense_weights(towers.weights()), TINY, curve, curve))
+    found = ranks(ranker, unseen, semitones=range(-6, 6))
+    assert bootstrap(found, unseen.groups).high < 0.4
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    songs = [made_up_song(seed) for seed in range(9)]
+    write_corpus(tmp_path / "corpus", songs, val=2)
+    few = FitSettings(sizes=TINY, steps=3, batch=6, bank=12, bank_passes=1, threads=1)
+
+    def trained(name: str, **options: float | bool) -> dict[str, np.ndarray]:
+        out = tmp_path / name
+        outcome = train_fit(
+            tmp_path / "corpus", out, settings=few, cache_dir=tmp_path / "cache", **options
+        )
+        assert outcome.finished == ("minutes" not in options)
+        return dict(load_fit(out).weights)
+
+    whole = trained("whole.safetensors")
+    trained("parts.safetensors", minutes=1e-9)
+    parts = trained("parts.safetensors", resume=True)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, parts[name])
+    other = train_towers(songs, settings=replace(few, seed=1)).weights()
+    assert not np.array_equal(other["stem_rhythm.out"], whole["stem_rhythm.out"])
+    left = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert left == ["parts.safetensors", "whole.safetensors"]
+
+
+def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
+    songs = [made_up_song(seed) for seed in range(6)]
+    write_corpus(tmp_path / "corpus", songs, val=2)
+    out = tmp_path / "fit.safetensors"
+    request = TrainRequest(model="fit", data=(tmp_path / "corpus",), out=out, minutes=1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        report = run(request, lambda text: None)
+    info = load_checkpoint(out, "fit").info
+    assert report.steps == 0
+    assert not report.finished
+    assert info.data_sha == load_corpus(tmp_path / "corpus", cache_dir=tmp_path).data_hash
+    assert info.settings["batch"] == FitSettings().batch
+    assert 0 <= info.metrics["val_rank.harmony"] <= 1
+
+
+def test_requests_that_cannot_be_meant() -> None:
+    for changes in ({"data": (Path("a"), Path("b"))}, {"device": "cuda"}):
+        wanted = {"model": "fit", "data": (Path("a"),), "out": Path("x.safetensors"), **changes}
+        with pytest.raises(UsageError):
+            run(TrainRequest(**wanted), lambda text: None)
+
+
+@pytest.mark.parametrize("vals", [0, 4])
+def test_a_corpus_without_a_split_is_refused(tmp_path: Path, vals: int) -> None:
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(4)], val=vals)
+    with pytest.raises(UnusableInput, match="songs to train on"):
+        train_fit(tmp_path / "corpus", tmp_path / "x.safetensors", cache_dir=tmp_path / "cache")

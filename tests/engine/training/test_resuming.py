@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from engine.errors import UnusableInput
+from engine.training.checkpoints import load_checkpoint
+from engine.training.resuming import SAVE_EVERY_S, Job, resume_path, run_job
+
+
+def job(*, steps: int = 5, spoil: Callable[[int], float] = lambda _: 0.0) -> Job:
+    """Fits one number to the step's number, with momentum, so that the optimiser has a state."""
+    torch.manual_seed(0)
+    model = nn.Linear(1, 1)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1)
+
+    def step(number: int) -> tuple[float, ...]:
+        optimiser.zero_grad()
+        loss = (model(torch.ones(1)) - number).square().sum()
+        loss.backward()
+        optimiser.step()
+        return float(loss.detach()) + spoil(number), float(number)
+
+    return Job("toy", model, optimiser, step, steps, ("loss", "number"))
+
+
+def test_runs_to_the_end(tmp_path: Path) -> None:
+    outcome = run_job(job(), tmp_path / "toy.safetensors")
+    assert outcome.finished
+    assert outcome.history[:, 1].tolist() == [0, 1, 2, 3, 4]
+    info = load_checkpoint(tmp_path / "toy.safetensors", "toy").info
+    assert info.settings["steps_done"] == 5
+    assert info.metrics["train_loss"] == outcome.history[-1, 0]
+
+
+def test_no_minutes_no_steps(tmp_path: Path) -> None:
+    outcome = run_job(job(), tmp_path / "toy.safetensors", minutes=0.0)
+    assert outcome.steps_done == 0
+    assert outcome.history.shape == (0, 2)
+
+
+def test_killed_runs_go_on_from_the_last_save(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+
+    def killed(number: int) -> float:
+        if number == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    ticks = itertools.count(step=SAVE_EVERY_S)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job(spoil=killed), out, clock=lambda: float(next(ticks)))
+    assert resume_path(out).is_file()
+    assert not out.exists()
+    resumed = run_job(job(), out, resume=True)
+    straight = run_job(job(), tmp_path / "straight.safetensors")
+    np.testing.assert_array_equal(resumed.history, straight.history)
+
+
+def test_divergence_is_an_error_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+    broken = job(spoil=lambda number: float("nan") if number == 2 else 0.0)
+    with pytest.raises(UnusableInput, match="nan in step 3"):
+        run_job(broken, tmp_path / "toy.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.audio.waveform import Waveform
+from engine.errors import UnusableInput
+from engine.library.library import Library
+from engine.library.rows import NewStem
+from engine.models.stem_jepa import JepaConfig
+from engine.training.checkpoints import load_checkpoint
+from engine.training.requests import TrainRequest
+from engine.training.stem_jepa import JepaTraining, load_stem_jepa
+from engine.training.stem_jepa_run import run
+from tests.engine.library.songs import song
+
+RATE = 8000
+TINY = JepaTraining(
+    network=JepaConfig(width=16, depth=1, heads=2, predictor_width=16, predictor_layers=2),
+    steps=3,
+    warmup_steps=1,
+    batch=2,
+    crop_samples=2560,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small only wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_song(folder: Path, seed: int, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for name in names:
+        samples = 0.3 * rng.uniform(-1, 1, RATE)
+        soundfile.write(folder / f"{name}.wav", samples.astype(np.float32), RATE)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for seed in range(3):
+        write_song(tmp_path / "data" / f"song {seed}", seed, "drums", "bass", "vocals")
+    return tmp_path / "data"
+
+
+def asked(tmp_path: Path, *data: Path) -> TrainRequest:
+    return TrainRequest("stem-jepa", data, tmp_path / "jepa.safetensors", device="cpu")
+
+
+def unheard(_text: str) -> None:
+    """Nobody listens."""
+
+
+def test_from_folders_to_a_checkpoint(data: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    report = run(asked(tmp_path, data), told.append, training=TINY)
+    assert report.finished
+    assert report.steps == 3
+    assert {"loss", "top1", "spread"} <= report.metrics.keys()
+    assert any("step 3 of 3" in text for text in told)
+    model = load_stem_jepa(report.checkpoint)
+    assert model.config.statistics.mean != -9.453  # measured on these songs
+    assert load_checkpoint(report.checkpoint, "stem-jepa").info.data_sha
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, RATE)).astype(np.float32)
+    assert np.linalg.norm(model.embed_stem(Waveform(noise, RATE))) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_second_run_finds_the_songs_and_mends_a_damaged_one(data: Path, tmp_path: Path) -> None:
+    first = run(asked(tmp_path, data), unheard, training=TINY).metrics
+    stored = sorted((tmp_path / "jepa-audio").iterdir())
+    assert len(stored) == 3
+    before = [path.read_bytes() for path in stored]
+    stored[0].write_bytes(before[0][:200])
+    assert run(asked(tmp_path, data), unheard, training=TINY).metrics == first
+    assert [path.read_bytes() for path in stored] == before
+
+
+def test_epochs_and_seed_are_the_requests(data: Path, tmp_path: Path) -> None:
+    request = dataclasses.replace(asked(tmp_path, data), epochs=5, seed=7)
+    report = run(request, unheard, training=TINY)
+    assert report.steps == 5  # two songs are trained on, in one batch
+    assert load_checkpoint(report.checkpoint, "stem-jepa").info.settings["seed"] == 7
+
+
+def test_resumes(data: Path, tmp_path: Path) -> None:
+    request = dataclasses.replace(asked(tmp_path, data), minutes=1e-9)
+    assert not run(request, unheard, training=TINY).finished
+    request = dataclasses.replace(request, minutes=None, resume=True)
+    report = run(request, unheard, training=TINY)
+    assert report.finished
+    assert report.steps == 3
+
+
+def test_from_a_library(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with Library.open(tmp_path / "library") as library:
+        for seed in range(3):
+            plain = song(seed, roles=("drums", "vocals"))
+            noise = [rng.uniform(-0.5, 0.5, (1, RATE)).astype(np.float32) for _ in plain.stems]
+            stems = tuple(
+                NewStem(stem.role, Waveform(samples, RATE))
+                for stem, samples in zip(plain.stems, noise, strict=True)
+            )
+            library.add_song(dataclasses.replace(plain, stems=stems))
+    report = run(asked(tmp_path, tmp_path / "library"), unheard, training=TINY)
+    assert report.finished
+    assert len(list((tmp_path / "jepa-audio").iterdir())) == 3
+
+
+def test_what_cannot_be_used_is_named(data: Path, tmp_path: Path) -> None:
+    write_song(tmp_path / "more" / "lonely", 9, "drums")
+    (tmp_path / "more" / "lonely" / "vocals.wav").write_bytes(b"")
+    notes = run(asked(tmp_path, data, tmp_path / "more"), unheard, training=TINY).notes
+    assert len(notes) == 1
+    assert notes[0].startswith("lonely:")
+    with pytest.raises(UnusableInput, match="there are 0"):
+        run(asked(tmp_path, tmp_path / "more"), unheard, training=TINY)
