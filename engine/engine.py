@@ -115,28 +115,26 @@ class Engine:
         Raises:
             UnwritableOutput: nothing of the suggestion at hand is left behind.
         """
-        session = session_of(reply, self._rate(reply, options))
         from engine.audio.stretch import default_stretcher
 
+        session = session_of(reply, self._rate(reply, options))
         with self._lock:
             self._stretcher = self._stretcher or default_stretcher()
-        rendered = []
-        for number, suggestion in enumerate(suggestions):
-            done = number / len(suggestions)
-            rendered.append(
-                render_suggestion(
-                    reply,
-                    suggestion,
-                    session=session,
-                    options=options,
-                    stretcher=self._stretcher,
-                    describe=lambda result, s=suggestion: describe(result, s),  # type: ignore[misc]
-                    progress=lambda stage, share, d=done: progress(  # type: ignore[misc]
-                        stage, d + share / len(suggestions)
-                    ),
-                )
+        stretcher = self._stretcher
+        share = 1 / max(len(suggestions), 1)
+
+        def render_one(number: int, suggestion: Suggestion) -> RenderedSuggestion:
+            return render_suggestion(
+                reply,
+                suggestion,
+                session=session,
+                options=options,
+                stretcher=stretcher,
+                describe=lambda result: describe(result, suggestion),
+                progress=lambda stage, part: progress(stage, (number + part) * share),
             )
-        return rendered
+
+        return [render_one(*numbered) for numbered in enumerate(suggestions)]
 
     def planned_files(
         self, reply: SuggestReply, suggestions: Sequence[Suggestion], options: RenderOptions
