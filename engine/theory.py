@@ -7,7 +7,6 @@ is ``output duration / source duration`` (greater than 1 is slower) and is calle
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -21,7 +20,6 @@ __all__ = [
     "Key",
     "Mode",
     "Role",
-    "fold_tempo",
     "parse_role",
     "signed_semitones",
 ]
@@ -125,14 +123,3 @@ def parse_role(text: str) -> Role:
 def signed_semitones(source: int, target: int) -> int:
     """Shortest signed transposition from one pitch class to another, in [-6, 5]."""
     return (target - source + 6) % 12 - 6
-
-
-def fold_tempo(source_bpm: float, target_bpm: float) -> tuple[float, float]:
-    """Read the source at ×1, ×2 or ÷2 so that its tempo is nearest to the target's.
-
-    Returns:
-        (multiplier, ratio_out_in): ``multiplier`` is 0.5, 1 or 2 and tells how many grid beats
-        one beat of the source becomes; ``ratio_out_in`` is output / source duration.
-    """
-    multiplier = min((1.0, 2.0, 0.5), key=lambda m: abs(math.log2(source_bpm * m / target_bpm)))
-    return multiplier, source_bpm * multiplier / target_bpm

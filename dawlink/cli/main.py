@@ -56,8 +56,6 @@ COMMANDS: Final = {
     "doctor": "Say what is installed, what is missing and what mends it.",
 }
 
-EXIT_BUG: Final = 1
-EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
 OWN_PACKAGES: Final = ("dawlink", "engine")

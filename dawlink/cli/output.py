@@ -44,8 +44,6 @@ __all__ = [
 JSON_SCHEMA: Final = 1
 #: Columns that a piped table may take: wide enough that nothing is wrapped.
 PIPED_WIDTH: Final = 4000
-#: Stands for a control character.
-REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 OWN_LOGGERS: Final = ("dawlink", "engine")
 _LEVELS: Final = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 _NAMES: Final = {logging.WARNING: "warning: ", logging.ERROR: "error: ", logging.DEBUG: "debug: "}

@@ -28,8 +28,6 @@ _PHRASES: Final = (
     ((0.0, 2.0), (2.0, 1.0), (3.0, 1.0), (4.0, 0.5), (4.5, 0.5), (5.0, 2.0)),
 )
 PHRASE_BEATS: Final = 2.0 * BEATS_PER_BAR
-#: Farthest that the melody goes from its centre [semitones].
-REACH: Final = 8
 #: How much higher the B section lies [semitones].
 LIFT: Final = 3
 #: Height of a phrase's arch [semitones].

@@ -11,7 +11,7 @@ one stem is 54 kB.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ __all__ = [
     "LOGFREQ_LOWEST_HZ",
     "STEPS_PER_BEAT",
     "WINDOW_BARS",
-    "ActiveSpan",
     "KeyEstimate",
     "SongAnalysis",
     "StemAnalysis",
@@ -118,14 +117,6 @@ class Window:
     activity: dict[str, float]
 
 
-@dataclass(frozen=True)
-class ActiveSpan:
-    """Beats ``[start_beat, end_beat)`` in which a stem sounds."""
-
-    start_beat: int
-    end_beat: int
-
-
 @dataclass(frozen=True, eq=False)
 class StemAnalysis:
     """One stem, analysed on its song's grid.
@@ -163,6 +154,3 @@ class SongAnalysis:
     windows: tuple[Window, ...]
     stems: tuple[StemAnalysis, ...]
     notes: tuple[str, ...] = field(default_factory=tuple)
-
-
-Method = Literal["measured", "person"]

@@ -76,7 +76,7 @@ def load_fit(path: Path = SHIPPED_FIT) -> FitModel:
     try:
         with safe_open(path, framework="np") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
     settings = _settings(path, metadata.get("dawlink", ""), tensors)

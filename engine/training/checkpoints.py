@@ -105,7 +105,7 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
     info, tensors_sha = _read_record(path, metadata)

@@ -203,7 +203,7 @@ def _job(
             group["lr"] = rate
         loss = batch_loss(towers, *batches.at(number))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
         optimiser.step()
         value = float(loss.detach())

@@ -122,7 +122,7 @@ def train_mash_mask(
         first, second, mix = (spectra(part.to(device)) for part in crops)
         optimiser.zero_grad(set_to_none=True)
         loss = mask_loss(apply_masks(first, second, masks=model(first, second)), mix)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP_NORM)
         optimiser.step()
         return float(loss.detach()), float(norm)

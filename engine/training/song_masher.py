@@ -148,7 +148,7 @@ def train_song_masher(
         first, second, mix = (part.to(device) for part in _batch(triples, training, epoch, place))
         optimiser.zero_grad(set_to_none=True)
         loss = functional.mse_loss(model(first, second), mix)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         optimiser.step()
         return float(loss.detach()), float(epoch)
 

@@ -184,7 +184,7 @@ def train_stem_jepa(
         # half precision as published, but bfloat16: it needs no scaling of the loss
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=device != "cpu"):
             loss: Tensor = model(*batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(trained, training.clip_norm)
         optimiser.step()
         model.follow(tau)

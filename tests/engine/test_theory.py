@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
-from engine.theory import Key, fold_tempo, parse_role, signed_semitones
+from engine.theory import Key, parse_role, signed_semitones
 
 KEYS = [Key(tonic, mode) for tonic in range(12) for mode in ("major", "minor")]
 
@@ -49,16 +49,6 @@ def test_signed_semitones_arrive(source: int, target: int) -> None:
     step = signed_semitones(source, target)
     assert -6 <= step <= 5
     assert (source + step) % 12 == target
-
-
-@given(st.floats(40, 220), st.floats(40, 220))
-def test_folding_comes_closest(source: float, target: float) -> None:
-    multiplier, ratio = fold_tempo(source, target)
-    assert multiplier in (0.5, 1.0, 2.0)
-    assert ratio == pytest.approx(source * multiplier / target)
-    for other in (0.5, 1.0, 2.0):
-        distance = max(ratio, 1 / ratio)
-        assert distance <= max(source * other / target, target / (source * other)) + 1e-9
 
 
 def test_roles_are_parsed() -> None:
