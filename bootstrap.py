@@ -10,7 +10,8 @@ nothing else: only the standard library is used here. The second run is quick: a
 holds a hash of ``pyproject.toml``, ``constraints.txt``, this file and the Python version, and
 while it matches nothing is installed. Two things may be missing afterwards without harm, and
 ``dawlink doctor`` says so: madmom (needs a C compiler; another beat tracker takes its place) and
-the program ``rubberband`` (a second stretcher; the one in process needs no program).
+the program ``rubberband`` (a second stretcher; the one in process needs no program). Tests whose
+programs are missing are skipped and say why.
 """
 
 import hashlib
@@ -30,6 +31,17 @@ CONSTRAINTS = ROOT / "constraints.txt"
 #: madmom 0.16.1 has no wheels and lists no build requirements: they must be there beforehand.
 MADMOM = "madmom==0.16.1"
 MADMOM_BUILD = ("cython<3", "numpy", "scipy", "setuptools", "wheel", "mido")
+#: Optional programs and the Debian packages they come in: a second stretcher.
+PROGRAMS = {"rubberband": ("rubberband-cli",)}
+#: The tests drive the engine by a foreign OSC client, run the device's script in an ES5 engine,
+#: render MIDI files into stems with sung voices, and let a real DAW play the projects.
+DEVELOPER_PROGRAMS = {
+    "oscsend": ("liblo-tools",),
+    "mujs": ("mujs",),
+    "fluidsynth": ("fluidsynth", "timgm6mb-soundfont"),
+    "espeak-ng": ("espeak-ng",),
+    "ardour7-export": ("ardour",),
+}
 #: Lines of a failed command's output that are shown.
 SHOWN_LINES = 30
 #: A build or a download that takes longer than this [s] will not come to an end.
@@ -110,7 +122,7 @@ def set_up(developer, force=False):
     say("installing dawlink and what it needs (PyTorch is large: a few minutes the first time)")
     pip(["-c", str(CONSTRAINTS), "-e", f"{ROOT}{extra}"])
     install_madmom()
-    install_rubberband_program()
+    install_programs(developer)
     STAMP.write_text(json.dumps({"fingerprint": wanted, "developer": developer}), encoding="utf-8")
     say(f"set up in {time.monotonic() - started:.0f} s")
 
@@ -147,21 +159,22 @@ def install_madmom():
         )
 
 
-def install_rubberband_program():
-    """Get the optional ``rubberband`` program where that is possible without asking."""
-    if shutil.which("rubberband"):
-        return
+def install_programs(developer):
+    """Get the optional programs where that is possible without asking; say which are missing."""
+    programs = {**PROGRAMS, **(DEVELOPER_PROGRAMS if developer else {})}
+    missing = {name: packages for name, packages in programs.items() if not shutil.which(name)}
+    packages = sorted(package for names in missing.values() for package in names)
     may_install = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
-    if may_install:
-        say("installing the optional program rubberband")
+    if missing and may_install:
+        say(f"installing optional programs: {' '.join(packages)}")
         environment = {"DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "rubberband-cli"]
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (install, ["apt-get", "update"], install):
             if succeeds(command, environment) and command is install:
                 return
-    hint = {"darwin": "brew install rubberband", "linux": "apt-get install rubberband-cli"}
-    mend = hint.get(sys.platform)
-    say("the optional program rubberband is missing" + (f": {mend}" if mend else ""))
+    if missing:
+        mend = f": apt-get install {' '.join(packages)}" if sys.platform == "linux" else ""
+        say(f"missing, and not needed for the main job: {', '.join(sorted(missing))}{mend}")
 
 
 def fingerprint():

@@ -111,6 +111,33 @@ def test_a_necessary_step_that_fails_exits_with_4_and_leaves_no_stamp(
     assert bootstrap.stamp() == {}
 
 
+@pytest.mark.parametrize(("developer", "asked"), [(False, 1), (True, 7)])
+def test_missing_programs_are_installed_in_one_go(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, developer: bool, asked: int
+) -> None:
+    ran = record(bootstrap, monkeypatch, lambda command: False)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: name == "apt-get" or None)
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 0, raising=False)
+    bootstrap.set_up(developer=developer)
+    installs = [command for command in ran if command[0] == "apt-get"]
+    assert len(installs) == 1
+    assert len(installs[0][4:]) == asked
+    assert "rubberband-cli" in installs[0]
+
+
+def test_programs_that_nobody_may_install_are_named_and_do_no_harm(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    ran = record(bootstrap, monkeypatch, lambda command: False)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
+    bootstrap.set_up(developer=True)
+    assert not any(command[0] == "apt-get" for command in ran)
+    missing = next(line for line in capsys.readouterr().err.splitlines() if "missing" in line)
+    assert "rubberband" in missing
+    assert "mujs" in missing
+    assert bootstrap.stamp()
+
+
 @pytest.mark.parametrize("failing", [[], ["mypy"], ["ruff", "pytest"]])
 def test_every_check_runs_and_any_failure_counts(
     bootstrap: ModuleType,

@@ -1,0 +1,1 @@
+"""Projects that a DAW opens: one neutral record, one writer per format."""

@@ -1,0 +1,1 @@
+"""Ableton Live: sets (``.als``) and clips (``.alc``), read, copied and written."""

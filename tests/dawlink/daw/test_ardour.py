@@ -1,0 +1,56 @@
+"""Sessions for Ardour, played by Ardour itself where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from dawlink.daw.ardour import SUPERCLOCKS, ArdourWriter
+from tests.dawlink.daw.projects import RATE, steady_project
+
+needs_ardour = pytest.mark.skipif(
+    shutil.which("ardour7-export") is None, reason="Ardour 7 is not installed"
+)
+
+
+def test_ids_are_unique_and_every_source_is_there(tmp_path: Path) -> None:
+    (name,) = ArdourWriter().write(steady_project(tmp_path), tmp_path)
+    root = ElementTree.parse(tmp_path / name).getroot()
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    assert max(map(int, ids)) < int(root.get("id-counter", "0"))
+    audio = tmp_path / name.parent / "interchange" / name.stem / "audiofiles"
+    assert all((audio / source.get("name", "")).is_file() for source in root.iter("Source"))
+    assert all(SUPERCLOCKS % rate == 0 for rate in (22050, 32000, 44100, 48000, 96000, 192000))
+
+
+@needs_ardour
+def test_ardour_plays_exactly_what_was_written(tmp_path: Path) -> None:
+    project = steady_project(tmp_path)
+    (name,) = ArdourWriter().write(project, tmp_path)
+    exported = tmp_path / "export.wav"
+    command = ["ardour7-export", "-b", "float", "-o", str(exported)]
+    # Ardour may abort while it shuts down, after the file is complete: only the file counts.
+    subprocess.run(
+        [*command, str(tmp_path / name.parent), name.stem],
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    heard, rate = sf.read(exported, always_2d=True)
+    assert rate == RATE
+    mix = sum(
+        np.broadcast_to(sf.read(audio.path, always_2d=True)[0], (audio.frames, 2))
+        for audio in project.files
+    )
+    frames = project.files[0].frames
+    assert heard.shape[0] >= frames
+    error = np.sqrt(np.mean((heard[:frames] - mix) ** 2) / np.mean(mix**2))
+    assert 20 * np.log10(max(error, 1e-12)) < -60
+    assert not heard[frames:].any()
