@@ -27,7 +27,7 @@ from rich.table import Table
 from engine.adding import AddOptions, add_sources, plan_all
 from engine.audio.decode import decode
 from engine.clips import ClipRequest
-from engine.delivery import RenderOptions
+from engine.delivered import RenderOptions
 from engine.engine import Engine
 from engine.grid import BeatGrid
 from engine.suggestions import SuggestOptions

@@ -2,17 +2,21 @@
 
     python benchmarks/fit.py --data CORPUS --split val
     python benchmarks/fit.py --library LIBRARY
+    python benchmarks/fit.py --data CORPUS --split test --reliability PICTURE.png
 
 The first line measures windows of MIDI songs that training never saw, under random sounds, as they
 were written and turned into vamps; the second, windows of the vocals and harmonic stems of an
 analysed library. Normalised ranks, 0 is best and 0.5 is chance, with 95 % intervals by song; lines
 with a minus are paired differences to AutoMashUpper (below 0 the fit model is better). See
-:mod:`engine.training.fit_check`.
+:mod:`engine.training.fit_check`. The third asks for clips of 4 to 32 bars of whole songs in a
+library of all of them and shows how often pairs of a given score belong together
+(:mod:`engine.training.fit_calibration`); with several drawings of the songs' sounds.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +28,21 @@ from engine.library.rows import StemRow
 from engine.models.automashupper import automashupper
 from engine.models.baselines import MeanChroma
 from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import SHIPPED_FIT, load_fit
+from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
+from engine.models.fit_curves import CURVE_BARS
 from engine.models.ranker import Ranker
 from engine.theory import Role
+from engine.training.fit_calibration import (
+    PairEvidence,
+    Reliability,
+    drawn_songs,
+    evidence,
+    group_log_odds,
+    reliability,
+)
 from engine.training.fit_check import WindowPairs, compared, midi_pairs
 from engine.training.fit_data import WINDOW_BEATS
-from engine.training.midi_corpus import SHIPPABLE_SETS, load_corpus
+from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
 
 #: A window counts when its query sounds in this share of its beats, and its bed in that.
 _SINGING, _PLAYING = 0.3, 0.5
@@ -37,7 +50,11 @@ _SINGING, _PLAYING = 0.3, 0.5
 _QUERIES: Final[tuple[tuple[Role, Role], ...]] = (("vocals", "harmonic"), ("other", "bass"))
 
 
+#: Seeds of the drawings of the songs' sounds for reliability.
+_DRAWINGS: Final = (11,)
+
 Table = NDArray[np.void]
+Scores = NDArray[np.float32]
 
 
 def library_pairs(folder: Path, query: Role, bed: Role) -> WindowPairs:
@@ -85,6 +102,64 @@ def show(title: str, rankers: dict[str, Ranker], pairs: WindowPairs) -> None:
         print(f"  {name:32s} {value.mean:+.3f} [{value.low:+.3f}, {value.high:+.3f}]")
 
 
+def show_reliability(model: FitModel, songs: Sequence[MidiSong], picture: Path) -> None:
+    """Calibration errors and ranks by length of clip as text, their curves as a picture."""
+    drawn = [drawn_songs(songs, seed=seed) for seed in _DRAWINGS]
+    kinds = ("harmonic alone", "harmonic and drums")
+    curves: dict[tuple[str, int], Reliability] = {}
+    print("calibration error (expected) and mean rank of the own bed in its song library")
+    for bars in CURVE_BARS:
+        pairs = [evidence(model, d, bars=bars, seed=s)["harmony"] for s, d in enumerate(drawn)]
+        groups = [group_log_odds(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
+        scale = np.float32(model.curves.group)
+        curves[kinds[0], bars] = reliability(*(np.concatenate(part) for part in _both(pairs)))
+        own, foreign = (np.concatenate(part) * scale for part in zip(*groups, strict=True))
+        curves[kinds[1], bars] = reliability(own, foreign)
+        rank = np.mean([np.nanmean(_own_ranks(pair)) for pair in pairs])
+        errors = ", ".join(f"{kind} {curves[kind, bars].error:.3f}" for kind in kinds)
+        print(f"  {bars:2d} bars: {errors}; rank {rank:.4f}", flush=True)
+    _draw(curves, kinds, picture)
+
+
+def _both(pairs: Sequence[PairEvidence]) -> tuple[list[Scores], list[Scores]]:
+    """Log odds of what belongs, and of what is foreign."""
+    there = [np.isfinite(pair.values) for pair in pairs]
+    return (
+        [pair.values[pair.true & t] for pair, t in zip(pairs, there, strict=True)],
+        [pair.values[pair.foreign & t] for pair, t in zip(pairs, there, strict=True)],
+    )
+
+
+def _own_ranks(pair: PairEvidence) -> NDArray[np.float64]:
+    """(clips,) share of foreign stems that score higher than the own one; NaN without a clip."""
+    own = np.diagonal(pair.values)[:, None]
+    above = ((pair.values > own) & pair.foreign).sum(axis=1) / pair.foreign.sum(axis=1)
+    return np.where(np.isfinite(own[:, 0]), above, np.nan)
+
+
+def _draw(
+    curves: dict[tuple[str, int], Reliability], kinds: tuple[str, ...], picture: Path
+) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(kinds), figsize=(9, 4.4), sharey=True)
+    for axis, kind in zip(axes, kinds, strict=True):
+        axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for bars in CURVE_BARS:
+            curve = curves[kind, bars]
+            label = f"{bars} bars, error {curve.error:.3f}"
+            axis.plot(curve.predicted, curve.found, marker="o", markersize=3, label=label)
+        axis.set(title=kind, xlabel="score", xlim=(0, 1), ylim=(0, 1))
+        axis.legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("share that belongs together (even odds)")
+    figure.tight_layout()
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+
+
 def main() -> None:
     """Read the arguments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,15 +168,20 @@ def main() -> None:
     parser.add_argument("--cache-dir", type=Path, default=None)
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--library", type=Path, help="a library of analysed multitracks")
+    parser.add_argument("--reliability", type=Path, help="picture of the scores' calibration")
     given = parser.parse_args()
+    model = load_fit(given.checkpoint)
     rankers: dict[str, Ranker] = {
         "chroma": MeanChroma(),
         "automashupper": automashupper(),
-        "fit": FitRanker(load_fit(given.checkpoint)),
+        "fit": FitRanker(model),
     }
     if given.data is not None:
         corpus = load_corpus(given.data, cache_dir=given.cache_dir)
         songs = corpus.of(given.split, sets=SHIPPABLE_SETS)
+        if given.reliability is not None:
+            show_reliability(model, songs, given.reliability)
+            return
         show(f"MIDI {given.split}, as written", rankers, midi_pairs(songs, 2, seed=5))
         vamps = midi_pairs(songs, 2, seed=6, plain=False)
         show(f"MIDI {given.split}, a quarter vamps, a third thinned", rankers, vamps)

@@ -9,8 +9,9 @@ import dawlink
 
 if TYPE_CHECKING:
     from engine.analysis.records import KeyEstimate
-    from engine.delivery import RenderedFile, RenderedSuggestion
+    from engine.delivered import RenderedFile, RenderedSuggestion
     from engine.library.rows import SongRow, StemRow
+    from engine.mashup.ducked_stems import Ducking
     from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
 
 __all__ = [
@@ -66,7 +67,9 @@ def rendered_document(
             _rendered_stem(file, stem)
             for file, stem in zip(rendered.stems, suggestion.stems, strict=True)
         ],
-        "projects": [],
+        **({} if rendered.ducking is None else {"duck": _ducking(rendered.ducking)}),
+        "midi": None if rendered.midi is None else str(rendered.midi),
+        "projects": [str(path) for path in rendered.projects],
         "dawlink": dawlink.__version__,
         "model": reply.model,
         "rank": suggestion.rank,
@@ -207,6 +210,21 @@ def _rendered_stem(file: RenderedFile, stem: SuggestedStem) -> Document:
             if key not in ("path", "bars", "offset_beats")
         },
         "warp": _warp(file),
+    }
+
+
+def _ducking(ducking: Ducking) -> Document:
+    """How the stems were turned down; bands between the edges, from low to high."""
+    return {
+        "curve": ducking.curve,
+        "checkpoint": ducking.checkpoint,
+        "depth_db": ducking.depth_db,
+        "attack_s": ducking.attack_s,
+        "release_s": ducking.release_s,
+        "band_edges_hz": list(ducking.band_edges_hz),
+        "deepest_db": round(ducking.deepest_db, 2),
+        "mean_db": [round(mean_db, 2) for mean_db in ducking.mean_db],
+        "share": round(ducking.share, 4),
     }
 
 

@@ -65,11 +65,12 @@ def _result_document(result: ModelResult) -> Document:
 
 
 def _curve_document(curve: Curve) -> Document:
-    return {
+    document: Document = {
         "role": curve.role,
-        "shifts_beats": curve.shifts_beats.tolist(),
+        f"shifts_{curve.unit}": curve.shifts.tolist(),
         "score": [score if math.isfinite(score) else None for score in curve.score.tolist()],
     }
+    return document if curve.baseline is None else {**document, "baseline": curve.baseline}
 
 
 def _summaries(summaries: Mapping[str, Summary]) -> Document:

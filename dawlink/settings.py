@@ -160,7 +160,7 @@ class Settings:
     )
     model: ModelName = field(
         default="auto",
-        metadata=_setting(_one_of(get_args(ModelName)), "Ranking model; auto: automashupper."),
+        metadata=_setting(_one_of(get_args(ModelName)), "Ranking model; auto: fit."),
     )
     max_semitones: int = field(
         default=3, metadata=_setting(_whole(0, 12), "Widest transposition [semitones].")

@@ -100,12 +100,14 @@ def add_sources(
         UsageError: no separator has this name.
     """
     from engine.analysis.separation import choose_separator
+    from engine.embeddings import sweep_embeddings
     from engine.library.library import Library
 
     if options.separator != "auto":  # a mistyped name ends the run before any work
         choose_separator(options.separator)
     with Library.open(library) as opened:  # fails here, before any work, when it cannot be used
         opened.sweep()
+        sweep_embeddings(opened)
     jobs = [_Job(plan, library, options) for plan in plans]
     with contextlib.closing(run_jobs(_work, jobs, workers=options.jobs, answer=_nothing)) as run:
         for finished in run:
@@ -132,6 +134,7 @@ def _path_of(plan: SourcePlan) -> Path:
 
 def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
     """One source from file to row: the boundary where its failure becomes an outcome."""
+    from engine.embeddings import embed_song
     from engine.library.library import Library
     from engine.song_import import import_song
 
@@ -140,6 +143,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
         shas = {file.path: _sha_of(file.path) for file in job.plan.files}
         with Library.open(job.library) as library:
             imported = import_song(job.plan, shas, library, separator=job.options.separator)
+            embed_song(library, imported.song_id)
     except DawlinkError as error:
         return AddOutcome(path, job.plan.title, "failed", error=error)
     except Exception as error:  # a bug that one file brings out must not stop the others

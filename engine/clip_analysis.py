@@ -1,6 +1,7 @@
 """From a :class:`~engine.clips.ClipRequest` to a :class:`~engine.clips.ClipAnalysis`, cached.
 
-What the beat map rests on, in this order: a person's tempo and downbeat; the beat map of the
+What the beat map rests on, in this order: the DAW's own map of a warped clip, which is taken as it
+is; a person's tempo and downbeat; the beat map of the
 library's song that the clip is cut from; the tempo in the file's name; the tracker, helped by the
 session's tempo when the voice alone leaves it unsure. The cache lies in ``<library>/cache/clips``
 and is keyed by the file's content and everything that was asked, so it cannot go stale; it may be
@@ -42,11 +43,13 @@ __all__ = ["analyse_clip"]
 
 #: A clip needs about a bar.
 LEAST_CLIP_S: Final = 2.0
+#: Where the DAW says where the beats are, a beat is enough.
+LEAST_MAPPED_S: Final = 0.3
 #: A voice that does not tell its tempo is counted in the octave nearest to this one.
 TYPICAL_TEMPO_BPM: Final = 100.0
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
-_CACHE_LAYOUT: Final = 4
+_CACHE_LAYOUT: Final = 5
 
 
 def analyse_clip(
@@ -104,15 +107,16 @@ def _analyse(
     path = request.path
     waveform = decode(path, start_s=request.start_s or None, end_s=request.end_s)
     require_sound(waveform, path)
-    require_length(waveform, LEAST_CLIP_S, path)
+    require_length(waveform, LEAST_MAPPED_S if request.beat_map else LEAST_CLIP_S, path)
     end_s = request.start_s + waveform.duration_s
     sources = _sources(library, sha, waveform, request.start_s)
-    mapped = _grid(request, waveform, sources, library, session_tempo_bpm)
-    counted = _counted_as(mapped.grid, session_tempo_bpm)
-    grid = counted.covering(request.start_s, end_s)
-    first = grid.beats_per_bar * int(np.ceil(grid.beat_at(request.start_s) / grid.beats_per_bar))
-    upbeat = upbeat_sounds(waveform, request.start_s, grid.time_at(float(first)))
-    bars = bars_of_region(grid, request.start_s, end_s, upbeat=upbeat, bars=request.bars)
+    if request.beat_map is not None:
+        mapped = _Mapped(request.beat_map.grid(request.bars), "daw")
+        bars = mapped.grid
+    else:
+        mapped = _grid(request, waveform, sources, library, session_tempo_bpm)
+        nearest = None if request.counted_so else session_tempo_bpm
+        bars = _bars(request, waveform, _counted_as(mapped.grid, nearest))
     peaks = _peaks(waveform)
     tuning = tuning_cents(peaks)
     local = replace(bars, beats_s=bars.beats_s - request.start_s)  # in seconds of the waveform
@@ -133,6 +137,15 @@ def _analyse(
         method=mapped.method,
         notes=mapped.notes,
     )
+
+
+def _bars(request: ClipRequest, waveform: Waveform, counted: BeatGrid) -> BeatGrid:
+    """The whole bars that the region fills."""
+    start_s, end_s = request.start_s, request.start_s + waveform.duration_s
+    grid = counted.covering(start_s, end_s)
+    first = grid.beats_per_bar * int(np.ceil(grid.beat_at(start_s) / grid.beats_per_bar))
+    upbeat = upbeat_sounds(waveform, start_s, grid.time_at(float(first)))
+    return bars_of_region(grid, start_s, end_s, upbeat=upbeat, bars=request.bars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +298,10 @@ class _Cache:
             request.downbeat_s,
             str(request.key),
             request.bars,
-            session_tempo_bpm,
+            request.beat_map,
+            request.counted_so,
+            # what the DAW knows does not depend on the session's tempo
+            None if request.beat_map else session_tempo_bpm,
             revision,
         )
         name = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]

@@ -6,6 +6,9 @@ in the file's name, and only then the tracker. The bars of a clip begin on its f
 upbeat that is sung before it makes the bar before it the first one, so nothing is lost. Bars are
 counted up to a multiple of four once there are more than two: phrases come that way.
 
+A DAW that warps the clip knows its beats already: its map of seconds to beats is used as it is, and
+so is the length of its region.
+
 Times are seconds of the file.
 """
 
@@ -26,12 +29,109 @@ from engine.models.ranker import ClipFeatures
 from engine.naming import without_tempo_and_key
 from engine.theory import Key
 
-__all__ = ["ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_region"]
+__all__ = ["BeatMap", "ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_region"]
 
 #: A clip may reach this far over a bar line before another bar is counted [beats].
 OVERHANG_BEATS: Final = 0.3
 #: An upbeat shorter than this is breath and attack, not music that needs a bar [beats].
 LEAST_UPBEAT_BEATS: Final = 0.3
+#: A warp marker this close to a whole beat says nothing that the beat does not [beats].
+LEAST_MARKER_BEATS: Final = 0.02
+#: Longest region that a map may have [beats]: an hour at 120 BPM.
+MOST_BEATS: Final = 7200
+
+
+#: A region this close to whole bars is meant to be whole bars [beats].
+WHOLE_BARS_BEATS: Final = 0.02
+
+
+@dataclass(frozen=True)
+class BeatMap:
+    """A warped clip as its DAW has it: where its beats lie in the file, and which of them play.
+
+    A region of whole bars is a loop and begins on a bar line; otherwise bar lines are those of the
+    DAW's own ruler, the multiples of a bar.
+
+    Args:
+        points: (seconds of the file, beat) of the warp markers, two or more, rising in both.
+        start_beat: where the region begins.
+        end_beat: where it ends.
+        beats_per_bar: of the session [1, 12].
+    """
+
+    points: tuple[tuple[float, float], ...]
+    start_beat: float
+    end_beat: float
+    beats_per_bar: int = 4
+
+    def __post_init__(self) -> None:
+        known = np.array(self.points, dtype=np.float64)
+        if known.ndim != 2 or known.shape[0] < 2 or not np.all(np.isfinite(known)):
+            raise _bad_map("A beat map needs two points or more, all of them numbers.")
+        if not np.all(np.diff(known, axis=0) > 0):
+            raise _bad_map("The points of a beat map must rise in seconds and in beats.")
+        if not 1 <= self.end_beat - self.start_beat <= MOST_BEATS:
+            raise _bad_map(
+                f"A region from beat {self.start_beat:g} to {self.end_beat:g} cannot be meant."
+            )
+        if self.time_at(self.end_beat) <= 0:
+            raise _bad_map("The clip's region ends before its file begins.")
+
+    def time_at(self, beat: float) -> float:
+        """Seconds of the file at which a beat of the clip lies; may be negative."""
+        return float(self._times(np.array([beat]))[0])
+
+    @property
+    def first_beat(self) -> float:
+        """The beat on which bar 1 begins, at or before the region's start."""
+        bar = self.beats_per_bar
+        if self._whole:
+            return self.start_beat
+        return float(np.floor((self.start_beat + OVERHANG_BEATS) / bar) * bar)
+
+    @property
+    def bars(self) -> int:
+        """Whole bars from :attr:`first_beat` that the region needs."""
+        beats = self.end_beat - self.first_beat
+        overhang = 0.5 if self._whole else OVERHANG_BEATS
+        return max(int(np.ceil((beats - overhang) / self.beats_per_bar)), 1)
+
+    def grid(self, bars: int | None = None) -> BeatGrid:
+        """The beats of the region's bars, in seconds of the file."""
+        count = bars or self.bars
+        beats = self.first_beat + np.arange(count * self.beats_per_bar + 1, dtype=np.float64)
+        return BeatGrid(self._times(beats), self.beats_per_bar)
+
+    def warp(self, bars: int) -> tuple[tuple[float, float], ...]:
+        """(seconds, beats from :attr:`first_beat`): whole beats, and the markers between them."""
+        beats = np.arange(bars * self.beats_per_bar + 1, dtype=np.float64)
+        markers = np.array([beat for _, beat in self.points]) - self.first_beat
+        between = markers[(markers > 0) & (markers < beats[-1])]
+        near = np.abs(between - np.round(between)) < LEAST_MARKER_BEATS
+        placed = np.unique(np.concatenate([beats, between[~near]]))
+        times = self._times(placed + self.first_beat)
+        return tuple((float(t), float(b)) for t, b in zip(times, placed, strict=True))
+
+    @property
+    def _whole(self) -> bool:
+        bars = (self.end_beat - self.start_beat) / self.beats_per_bar
+        return bool(abs(bars - round(bars)) * self.beats_per_bar < WHOLE_BARS_BEATS)
+
+    def _times(self, beats: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Piecewise linear through the points, continued with the slope of the ends."""
+        known = np.array(self.points, dtype=np.float64)
+        at = np.clip(np.searchsorted(known[:, 1], beats, side="right") - 1, 0, len(known) - 2)
+        low, high = known[at], known[at + 1]
+        share = (beats - low[:, 1]) / (high[:, 1] - low[:, 1])
+        return np.asarray(low[:, 0] + share * (high[:, 0] - low[:, 0]))
+
+
+def _bad_map(message: str) -> UsageError:
+    return UsageError(
+        message,
+        hint="Send every warp marker as seconds of the file and beat, in rising order.",
+        code="bad_beat_map",
+    )
 
 
 @dataclass(frozen=True)
@@ -46,6 +146,10 @@ class ClipRequest:
         downbeat_s: second of the file on which a bar of the clip begins, when known.
         key: the clip's own key, when known.
         bars: how many bars to take; counted when None.
+        beat_map: the DAW's own beats of a warped clip; start and end follow from it.
+        gain_db: what the DAW turns the clip up by [-70, 24].
+        counted_so: ``tempo_bpm`` says how beats are counted, whatever the session's tempo; else
+            the octave nearest to the session is taken.
     """
 
     path: Path
@@ -55,6 +159,23 @@ class ClipRequest:
     downbeat_s: float | None = None
     key: Key | None = None
     bars: int | None = None
+    beat_map: BeatMap | None = None
+    gain_db: float = 0.0
+    counted_so: bool = False
+
+    @classmethod
+    def warped(
+        cls, path: Path, beat_map: BeatMap, *, key: Key | None = None, gain_db: float = 0.0
+    ) -> ClipRequest:
+        """The region of ``beat_map``, as far as the file reaches."""
+        return cls(
+            path=path,
+            start_s=max(beat_map.time_at(beat_map.start_beat), 0.0),
+            end_s=beat_map.time_at(beat_map.end_beat),
+            key=key,
+            beat_map=beat_map,
+            gain_db=gain_db,
+        )
 
     def __post_init__(self) -> None:
         end_s = self.end_s
@@ -78,6 +199,12 @@ class ClipRequest:
                 f"{self.bars} bars are outside 1..1024.",
                 hint="Leave --bars out to take what the clip has.",
                 code="bad_bars",
+            )
+        if not -70 <= self.gain_db <= 24:
+            raise UsageError(
+                f"A clip gain of {self.gain_db:g} dB is outside -70..24 dB.",
+                hint="Give decibels, 0 for none.",
+                code="bad_gain",
             )
 
 
@@ -141,6 +268,31 @@ class ClipAnalysis:
     def downbeat_s(self) -> float:
         """Second of the file on which bar 1 begins; before the start when there is an upbeat."""
         return float(self.grid.beats_s[0])
+
+    @property
+    def warp(self) -> tuple[tuple[float, float], ...]:
+        """(seconds of the file, beat from bar 1) along which the clip is played."""
+        if self.request.beat_map is not None:
+            return self.request.beat_map.warp(self.bars)
+        return tuple((float(time_s), float(beat)) for beat, time_s in enumerate(self.grid.beats_s))
+
+    def offset_beats(self, session_tempo_bpm: float) -> float:
+        """Session beats from the start of the clip's region to bar 1; negative with an upbeat.
+
+        A clip that its DAW does not warp plays in its own time, so seconds count.
+        """
+        beat_map = self.request.beat_map
+        if beat_map is not None:
+            return beat_map.first_beat - beat_map.start_beat
+        return (self.downbeat_s - self.request.start_s) * session_tempo_bpm / 60.0
+
+    def louder(self, gain_db: float) -> ClipAnalysis:
+        """The same clip, turned up."""
+        if gain_db == 0:
+            return self
+        rows = self.rows.copy()
+        rows["bands"] = rows["bands"].astype(np.float32) * np.float32(10 ** (gain_db / 20))
+        return replace(self, rows=rows, peak_db=self.peak_db + gain_db)
 
     def features(self, *, transpose: int, key_profile: NDArray[np.float32] | None) -> ClipFeatures:
         """The clip as a ranker wants it."""

@@ -10,118 +10,39 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from engine.audio.encode import BitDepth, FileFormat, write_audio
+import numpy as np
+
+from engine.audio.encode import write_audio
 from engine.audio.loudness import master
 from engine.audio.stretch import Stretcher
+from engine.audio.wav_tags import WavTags, tag_wav
 from engine.audio.waveform import Waveform
-from engine.clips import ClipAnalysis
-from engine.errors import UnwritableOutput, UsageError
-from engine.mashup.placement import Placement, WarpPoint
+from engine.delivered import (
+    Progress,
+    RenderedFile,
+    RenderedMix,
+    RenderedSuggestion,
+    RenderOptions,
+)
+from engine.errors import UnwritableOutput
+from engine.mashup.ducked_stems import duck_stems
+from engine.midi_guide import MidiGuide, session_chords, write_guide
+from engine.models.shipped_mask import load_duck_network
 from engine.naming import safe_name, tempo_and_key
-from engine.rendering import Session, Track, mix_tracks, render_track
+from engine.rendering import Session, Track, mix_tracks
 from engine.staging import publish, staging_folder
-from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
+from engine.suggestions import Suggestion, SuggestReply
+from engine.theory import Key
+from engine.tracks import clip_track, render_from, stem_track
 
-__all__ = [
-    "RenderOptions",
-    "RenderedFile",
-    "RenderedMix",
-    "RenderedSuggestion",
-    "planned_files",
-    "render_suggestion",
-    "session_of",
-]
+__all__ = ["planned_files", "render_suggestion", "session_of"]
 
-#: Rates that a session may have [Hz].
-SAMPLE_RATES: Final = (22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 _PAIR: Final = re.compile(r"\[\s+(-?[\d.e+-]+),\s+(-?[\d.e+-]+)\s+\]")
 _BYTES_PER_SAMPLE: Final = {"16": 2, "24": 3, "32f": 4}
-
-
-@dataclass(frozen=True)
-class RenderOptions:
-    """How and where to write.
-
-    Args:
-        out: the folder.
-        file_format: of stems, clip and mix.
-        bit_depth: of stems, clip and mix.
-        sample_rate: Hz; the clip's own when None.
-        mix: write the mix.
-        clip: write the clip warped to the session (it is in the mix either way).
-        overwrite: replace files that are there.
-        mix_lufs: loudness of the mix.
-        ceiling_db: highest true peak of the mix.
-    """
-
-    out: Path
-    file_format: FileFormat = "wav"
-    bit_depth: BitDepth = "24"
-    sample_rate: int | None = None
-    mix: bool = True
-    clip: bool = True
-    overwrite: bool = False
-    mix_lufs: float = -14.0
-    ceiling_db: float = -1.0
-
-    def __post_init__(self) -> None:
-        if self.sample_rate is not None and self.sample_rate not in SAMPLE_RATES:
-            raise UsageError(
-                f"A sample rate of {self.sample_rate} Hz is not supported.",
-                hint=f"Choose one of {', '.join(map(str, SAMPLE_RATES))}.",
-                code="bad_sample_rate",
-            )
-        if self.file_format == "flac" and self.bit_depth == "32f":
-            raise UsageError(
-                "FLAC holds no floating-point samples.",
-                hint="Use --bit-depth 24, or --format wav.",
-                code="bad_bit_depth",
-            )
-
-
-@dataclass(frozen=True)
-class RenderedFile:
-    """A written track: the clip, or a stem with its placement."""
-
-    path: Path
-    source: Path
-    warp: tuple[WarpPoint, ...]
-    placement: Placement | None = None
-
-
-@dataclass(frozen=True)
-class RenderedMix:
-    """The written mix and its measured levels."""
-
-    path: Path
-    lufs: float
-    true_peak_db: float
-
-
-@dataclass(frozen=True)
-class RenderedSuggestion:
-    """Everything that was written for one suggestion."""
-
-    session: Session
-    description: Path
-    clip: RenderedFile | None
-    mix: RenderedMix | None
-    stems: tuple[RenderedFile, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file, the description last."""
-        optional = (self.clip, self.mix)
-        paths = [s.path for s in self.stems] + [f.path for f in optional if f is not None]
-        return (*paths, self.description)
-
-
-Stage = Literal["clip", "stem", "mix"]
-Progress = Callable[[Stage, float], None]
 
 
 def planned_files(
@@ -131,12 +52,12 @@ def planned_files(
     return _plan(reply, suggestion, session, options).files
 
 
-def session_of(reply: SuggestReply, sample_rate: int) -> Session:
-    """The grid that every file of ``reply`` lies on."""
+def session_of(reply: SuggestReply, sample_rate: int, *, bars: int | None = None) -> Session:
+    """The grid that every file of ``reply`` lies on; as long as the clip, or ``bars``."""
     return Session(
         tempo_bpm=reply.session.tempo_bpm,
         beats_per_bar=reply.session.beats_per_bar,
-        bars=reply.clip.bars,
+        bars=bars or reply.clip.bars,
         sample_rate=sample_rate,
     )
 
@@ -165,28 +86,51 @@ def render_suggestion(
     Raises:
         UnwritableOutput: a file is there already, the disk is full or read-only.
         UnusableInput: a source cannot be read.
+        MissingDependency: the mask network is damaged.
     """
     planned = _plan(reply, suggestion, session, options)
     _refuse_existing(planned, options)
     _require_space(planned, session, options)
+    network = None if options.duck_db is None else load_duck_network(options.duck_network)
     tracks = _tracks(reply, suggestion)
+    start_beat = options.start_beat % (reply.clip.bars * session.beats_per_bar)
+    clip_heard = options.clip or options.mix or options.duck_db is not None
     with staging_folder(options.out) as folder:
         rendered: list[Waveform] = []
         for number, track in enumerate(tracks):
             progress("stem" if number else "clip", number / (len(tracks) + 1))
-            rendered.append(render_track(track, session, stretcher))
+            if number == 0 and not clip_heard:
+                rendered.append(_nothing(session))
+            else:
+                rendered.append(render_from(track, session, start_beat, stretcher))
         progress("mix", len(tracks) / (len(tracks) + 1))
+        ducking = None
+        if options.duck_db is not None:
+            stems, ducking = duck_stems(
+                rendered[0], rendered[1:], depth_db=options.duck_db, network=network
+            )
+            rendered[1:] = stems
         written = [*planned.stems, *([planned.clip] if planned.clip else [])]
         audio = rendered[1:] + rendered[:1]
         for file, waveform in zip(written, audio, strict=False):
             _write(folder / file.path.name, waveform, options)
         mix = _write_mix(planned, rendered, folder, options)
-        result = RenderedSuggestion(session, planned.description, planned.clip, mix, planned.stems)
+        result = replace(planned, mix=mix, ducking=ducking)
+        _tag(result, reply.session.key, folder)
+        _write_guide(reply, suggestion, result, rendered[1:], folder)
+        if options.projects is not None:
+            made = options.projects.make(reply, suggestion, result, folder)
+            out = planned.description.parent
+            result = replace(result, projects=tuple(out / path for path in made))
         text = _readable(describe(result))
         (folder / planned.description.name).write_text(text, encoding="utf-8")
         publish(folder, result.files, overwrite=options.overwrite)
     progress("mix", 1.0)
     return result
+
+
+def _nothing(session: Session) -> Waveform:
+    return Waveform(np.zeros((1, session.frames), dtype=np.float32), session.sample_rate)
 
 
 def _readable(document: dict[str, object]) -> str:
@@ -200,33 +144,6 @@ def _tracks(reply: SuggestReply, suggestion: Suggestion) -> list[Track]:
     return [clip_track(reply.clip, reply.options.transpose)] + [
         stem_track(stem) for stem in suggestion.stems
     ]
-
-
-def clip_track(clip: ClipAnalysis, transpose: int) -> Track:
-    """The clip along its own beat map, as the session plays it."""
-    warp = tuple(
-        WarpPoint(float(time_s), float(beat)) for beat, time_s in enumerate(clip.grid.beats_s)
-    )
-    return Track(
-        path=clip.request.path,
-        role="vocals",
-        warp=warp,
-        semitones=transpose,
-        bounds_s=(clip.request.start_s, clip.end_s),
-    )
-
-
-def stem_track(stem: SuggestedStem) -> Track:
-    """A suggested stem along its song's beat map."""
-    return Track(
-        path=stem.path,
-        role=stem.placement.role,
-        warp=stem.placement.warp(stem.grid),
-        semitones=stem.placement.semitones,
-        tuning_cents=stem.tuning_cents,
-        gain_db=stem.placement.gain_db,
-        storage_gain_db=stem.storage_gain_db,
-    )
 
 
 def _plan(
@@ -252,12 +169,16 @@ def _plan(
         )
         for stem in suggestion.stems
     )
+    description = named(title, ".json")
+    entries = options.projects.entries(description.stem) if options.projects else ()
     return RenderedSuggestion(
         session=session,
-        description=named(title, ".json"),
+        description=description,
         clip=clip if options.clip else None,
         mix=RenderedMix(named(title, f" mix{suffix}"), 0.0, 0.0) if options.mix else None,
         stems=stems,
+        midi=named(title, ".mid") if options.midi else None,
+        entries=tuple(out / name for name in entries),
     )
 
 
@@ -273,7 +194,7 @@ def _refuse_existing(planned: RenderedSuggestion, options: RenderOptions) -> Non
 
 def _require_space(planned: RenderedSuggestion, session: Session, options: RenderOptions) -> None:
     """Fail before the work rather than after it when the disk is too small."""
-    files = len(planned.files) - 1
+    files = len(planned.audio) * (1 + len(planned.entries))  # every project holds its audio itself
     need = files * session.frames * 2 * _BYTES_PER_SAMPLE[options.bit_depth]
     folder = planned.description.parent
     while not folder.exists():
@@ -295,6 +216,41 @@ def _write(path: Path, waveform: Waveform, options: RenderOptions) -> None:
     except UnwritableOutput as error:  # speak of the file that the person asked for
         message = error.message.replace(str(path.parent), str(options.out.resolve()))
         raise UnwritableOutput(message, hint=error.hint, code=error.code) from error
+
+
+def _tag(written: RenderedSuggestion, key: Key | None, folder: Path) -> None:
+    """Say in every WAV file what music it holds; see :mod:`engine.audio.wav_tags`."""
+    session = written.session
+    drums = {
+        stem.path
+        for stem in written.stems
+        if stem.placement is not None and stem.placement.role in ("drums", "percussion")
+    }
+    for path in written.audio:
+        if path.suffix == ".wav":
+            root = None if path in drums else key
+            beats, metre = session.beats, session.beats_per_bar
+            tag_wav(folder / path.name, WavTags(path.stem, session.tempo_bpm, beats, metre, root))
+
+
+def _write_guide(
+    reply: SuggestReply,
+    suggestion: Suggestion,
+    planned: RenderedSuggestion,
+    stems: list[Waveform],
+    folder: Path,
+) -> None:
+    if planned.midi is None:
+        return
+    roles = [stem.placement.role for stem in suggestion.stems]
+    pitched = [
+        waveform
+        for role, waveform in zip(roles, stems, strict=True)
+        if role in ("harmonic", "other", "bass")
+    ]
+    chords = session_chords(pitched, planned.session)
+    guide = MidiGuide(reply.clip.title, planned.session, reply.session.key, chords)
+    write_guide(folder / planned.midi.name, guide)
 
 
 def _write_mix(

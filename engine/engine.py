@@ -7,27 +7,26 @@ lives on answers from warm pools. Threads may share one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from engine.clips import ClipAnalysis, ClipRequest
-from engine.delivery import (
-    Progress,
-    RenderedSuggestion,
-    RenderOptions,
-    planned_files,
-    render_suggestion,
-    session_of,
-)
+from engine.delivered import Progress, RenderedSuggestion, RenderOptions
+from engine.delivery import planned_files, render_suggestion, session_of
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker
 from engine.pools import LibraryPools
+from engine.rendering import Session
 from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
+from engine.theory import Role
 
 if TYPE_CHECKING:
     from engine.audio.stretch import Stretcher
+    from engine.audio.waveform import Waveform
+    from engine.auditions import Spread
     from engine.library.library import Library
 
 __all__ = ["Engine"]
@@ -72,14 +71,30 @@ class Engine:
     def analyse(
         self, request: ClipRequest, *, session_tempo_bpm: float | None = None
     ) -> ClipAnalysis:
-        """Beats, key and features of a clip (cached).
+        """Beats, key and features of a clip (cached), as loud as its DAW plays it.
 
         Raises:
             UnusableInput: see :func:`engine.clip_analysis.analyse_clip`.
         """
         from engine.clip_analysis import analyse_clip
 
-        return analyse_clip(request, self.library, session_tempo_bpm=session_tempo_bpm)
+        unity = replace(request, gain_db=0.0)  # one analysis serves every gain
+        found = analyse_clip(unity, self.library, session_tempo_bpm=session_tempo_bpm)
+        return replace(found, request=request).louder(request.gain_db)
+
+    def warm(self, roles: Iterable[Role], *, beats_per_bar: int = 4, model: str = "auto") -> None:
+        """Load what a first question would have to wait for.
+
+        Raises:
+            MissingDependency: the model has no checkpoint.
+        """
+        self._ranker(model)
+        for role in roles:
+            self._pools.get(role, beats_per_bar)
+
+    def has_role(self, role: Role, beats_per_bar: int) -> bool:
+        """Whether the library holds any stem that answers ``role``."""
+        return len(self._pools.get(role, beats_per_bar).pool) > 0
 
     def suggest(
         self, request: ClipRequest, options: SuggestOptions, *, model: str = "auto"
@@ -102,6 +117,7 @@ class Engine:
         *,
         describe: Callable[[RenderedSuggestion, Suggestion], dict[str, object]],
         progress: Progress = lambda _stage, _share: None,
+        stretcher: Stretcher | None = None,
     ) -> list[RenderedSuggestion]:
         """Write suggestions as files.
 
@@ -111,16 +127,13 @@ class Engine:
             options: how and where.
             describe: makes the description that lies beside the files.
             progress: told the stage and the share of all the work done.
+            stretcher: for this render only; the engine's own when None.
 
         Raises:
             UnwritableOutput: nothing of the suggestion at hand is left behind.
         """
-        from engine.audio.stretch import default_stretcher
-
-        session = session_of(reply, self._rate(reply, options))
-        with self._lock:
-            self._stretcher = self._stretcher or default_stretcher()
-        stretcher = self._stretcher
+        session = self._session(reply, options)
+        warper = stretcher or self._own_stretcher()
         share = 1 / max(len(suggestions), 1)
 
         def render_one(number: int, suggestion: Suggestion) -> RenderedSuggestion:
@@ -129,18 +142,45 @@ class Engine:
                 suggestion,
                 session=session,
                 options=options,
-                stretcher=stretcher,
+                stretcher=warper,
                 describe=lambda result: describe(result, suggestion),
                 progress=lambda stage, part: progress(stage, (number + part) * share),
             )
 
         return [render_one(*numbered) for numbered in enumerate(suggestions)]
 
+    def audition(
+        self,
+        reply: SuggestReply,
+        suggestion: Suggestion,
+        *,
+        bars: int,
+        with_clip: bool,
+        stretcher: Stretcher,
+        spread: Spread | None = None,
+    ) -> Waveform:
+        """A loop of ``bars`` bars to listen to (see :mod:`engine.auditions`).
+
+        Raises:
+            UnusableInput: a source cannot be read.
+        """
+        from engine.auditions import audition
+
+        session = session_of(reply, self._clip_rate(reply), bars=bars)
+        return audition(
+            reply,
+            suggestion,
+            session,
+            with_clip=with_clip,
+            stretcher=stretcher,
+            spread=spread or (lambda work, tracks: map(work, tracks)),
+        )
+
     def planned_files(
         self, reply: SuggestReply, suggestions: Sequence[Suggestion], options: RenderOptions
     ) -> tuple[Path, ...]:
         """Every file that :meth:`render` would write."""
-        session = session_of(reply, self._rate(reply, options))
+        session = self._session(reply, options)
         return tuple(
             path
             for suggestion in suggestions
@@ -151,14 +191,23 @@ class Engine:
         name = DEFAULT_MODEL if name == "auto" else name
         with self._lock:
             if name not in self._rankers:
-                self._rankers[name] = load_ranker(name)
+                self._rankers[name] = load_ranker(name, folders=(self.library.folder / "models",))
             return self._rankers[name]
 
+    def _own_stretcher(self) -> Stretcher:
+        from engine.audio.stretch import default_stretcher
+
+        with self._lock:
+            self._stretcher = self._stretcher or default_stretcher()
+            return self._stretcher
+
+    def _session(self, reply: SuggestReply, options: RenderOptions) -> Session:
+        rate = options.sample_rate or self._clip_rate(reply)
+        return session_of(reply, rate, bars=options.bars)
+
     @staticmethod
-    def _rate(reply: SuggestReply, options: RenderOptions) -> int:
-        """The asked rate, else the clip's own where a session can have it."""
-        if options.sample_rate is not None:
-            return options.sample_rate
+    def _clip_rate(reply: SuggestReply) -> int:
+        """The clip's own rate where a session can have it."""
         from engine.audio.decode import probe
 
         rate = probe(reply.clip.request.path).sample_rate

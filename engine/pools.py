@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.embeddings import LibraryEmbeddings
 from engine.grid import BeatGrid
 from engine.library.rows import SongRow, StemRow
 from engine.models.pool import RolePool
 from engine.ranking import SearchPool
+from engine.sounds import LibrarySounds
 from engine.theory import Role
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ class LibraryPools:
                 self._grids[song_id] = self._library.grid(song_id)
             return self._grids[song_id]
 
+    def tuning_cents(self, song_id: str) -> float:
+        """How far a song of a pool loaded before is above A = 440 Hz."""
+        return self.song(song_id).tuning_cents
+
     def _refresh(self) -> None:
         revision = self._library.revision()
         if revision != self._revision:
@@ -92,6 +98,13 @@ class LibraryPools:
             onsets=np.asarray(stored.onsets),
             bands=np.asarray(stored.bands),
             active=np.asarray(stored.active),
+            sounds=LibrarySounds(self._library, self),
+            embeddings=LibraryEmbeddings(
+                self._library,
+                stored,
+                beats_per_bar=beats_per_bar,
+                metres=[song.beats_per_bar if song else 0 for song in songs],
+            ),
         )
         return SearchPool(
             pool=pool,

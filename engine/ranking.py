@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -43,6 +44,14 @@ class SearchPool:
     tempo_bpm: NDArray[np.float64]
     usable: NDArray[np.bool_]
     song_ids: tuple[str, ...]
+
+    @cached_property
+    def of_song(self) -> Mapping[str, list[int]]:
+        """The stems of every song."""
+        stems: dict[str, list[int]] = {}
+        for index, song_id in enumerate(self.song_ids):
+            stems.setdefault(song_id, []).append(index)
+        return stems
 
 
 @dataclass(frozen=True)
@@ -196,14 +205,13 @@ def _place(
 
 def _in_reach(searched: SearchPool, rules: SearchRules) -> dict[float, NDArray[np.bool_]]:
     """Which stems can reach the session's tempo when read at ×1, ×2 or ÷2; each at most once."""
-    allowed = np.array(
-        [
-            song not in rules.exclude_songs and (not rules.only_stems or stem in rules.only_stems)
-            for song, stem in zip(searched.song_ids, searched.pool.stem_ids, strict=True)
-        ],
-        dtype=np.bool_,
-    )
-    allowed &= searched.usable
+    allowed = searched.usable.copy()
+    if rules.only_stems:
+        number = searched.pool.index_of
+        only = [number[stem] for stem in rules.only_stems if stem in number]
+        allowed &= np.isin(np.arange(allowed.size), only)
+    for song in rules.exclude_songs:
+        allowed[searched.of_song.get(song, [])] = False
     multipliers = (1.0, 2.0, 0.5)
     ratios = np.stack([searched.tempo_bpm * m / rules.tempo_bpm for m in multipliers])
     nearest = np.argmin(np.abs(np.log2(ratios)), axis=0)

@@ -67,7 +67,7 @@ def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
     """Move staged files to their names, in order; put everything back if one cannot be moved.
 
     Args:
-        folder: the staging folder, which holds a file of each name.
+        folder: the staging folder, which holds a file or folder of each name.
         files: where they go, all into one folder.
         overwrite: replace files that are there.
 
@@ -80,13 +80,13 @@ def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
         replaced.mkdir()
         for path in files:
             if path.exists():
-                _require_replaceable(path, overwrite=overwrite)
+                _require_replaceable(path, folder / path.name, overwrite=overwrite)
                 path.replace(replaced / path.name)
             moved.append(path)
             (folder / path.name).replace(path)
     except (OSError, UnwritableOutput) as error:
         for path in moved:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         for before in replaced.glob("*"):
             before.replace(files[0].parent / before.name)
         if isinstance(error, UnwritableOutput):
@@ -94,10 +94,11 @@ def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
         raise _unwritable(files[0].parent, error) from error
 
 
-def _require_replaceable(path: Path, *, overwrite: bool) -> None:
-    if path.is_dir():
+def _require_replaceable(path: Path, staged: Path, *, overwrite: bool) -> None:
+    if path.is_dir() != staged.is_dir():
+        here, comes = ("folder", "file") if path.is_dir() else ("file", "folder")
         raise UnwritableOutput(
-            f"{path} is a folder, a file has to go there.",
+            f"{path} is a {here}, a {comes} has to go there.",
             hint="Move it away, or choose another --out.",
         )
     if not overwrite:

@@ -7,7 +7,7 @@ records here are what the command line, the daemon and the DAW writers share.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from engine.mashup.placement import Placement
 from engine.models.ranker import FitParts, Ranker
 from engine.pools import LibraryPools
 from engine.ranking import Member, RankedGroup, SearchPool, SearchRules, rank
+from engine.sounds import clip_sound
 from engine.theory import Key, Role, parse_role
 
 if TYPE_CHECKING:
@@ -189,7 +190,10 @@ def suggest(
         seed=options.seed,
     )
     profile = key_profile(options.key) if options.key else None
-    features = clip.features(transpose=options.transpose, key_profile=profile)
+    features = replace(
+        clip.features(transpose=options.transpose, key_profile=profile),
+        sound=clip_sound(clip, options.transpose),
+    )
     found = rank(features, searched, ranker=ranker, rules=rules)
     build = _Builder(clip, session, searched, pools, library)
     return SuggestReply(
@@ -214,8 +218,8 @@ def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions)
                 hint="Add music first: dawlink add FOLDER.",
                 code="empty_library",
             )
-    known = {stem for pool in searched.values() for stem in pool.pool.stem_ids}
-    unknown = sorted(options.only_stems - known)
+    known = [pool.pool.index_of for pool in searched.values()]
+    unknown = sorted(s for s in options.only_stems if not any(s in stems for stems in known))
     if unknown:
         raise UsageError(
             f"There is no {' or '.join(options.roles)} stem {unknown[0]!r}.",

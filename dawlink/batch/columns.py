@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
+from dawlink.daw.writer import parse_formats
 from engine.errors import UsageError
+from engine.mashup.ducking import DEFAULT_DUCK_DB
 from engine.suggestions import parse_roles
 from engine.theory import Key
 
@@ -48,6 +50,15 @@ def _roles(value: object) -> Value:
         parse_roles(names)
     except UsageError as error:
         raise ValueError(f"roles; {error.message} {error.hint.rstrip('.')}") from error
+    return names
+
+
+def _formats(value: object) -> Value:
+    names = str(_names(value))
+    try:
+        parse_formats(names)
+    except UsageError as error:
+        raise ValueError(f"project formats; {error.message} {error.hint.rstrip('.')}") from error
     return names
 
 
@@ -102,6 +113,19 @@ def _flag(value: object) -> Value:
     return text in _TRUE
 
 
+def _depth(value: object) -> Value:
+    """Decibels; a bare "true" is what ``--duck`` without a number is, 0 is not at all."""
+    text = str(value).strip().lower()
+    if text in ("true", "yes", "on"):
+        return DEFAULT_DUCK_DB
+    if text in ("false", "no", "off"):
+        return 0.0
+    try:
+        return _number(value)
+    except ValueError as error:
+        raise ValueError("true, false or decibels") from error
+
+
 def _pair(value: object) -> Value:
     """Two numbers as the option writes them; TOML and JSON may give a list."""
     parts = value if isinstance(value, list) else str(value).replace(";", ",").split(",")
@@ -143,6 +167,11 @@ class Values:
     sample_rate: int | None = _column(_whole)
     mix: bool | None = _column(_flag)
     render_clip: bool | None = _column(_flag)
+    duck: float | None = _column(_depth)
+    midi: bool | None = _column(_flag)
+    project: str | None = _column(_formats)
+    deliver: str | None = _column(_text)
+    into: str | None = _column(_text)
     out: str | None = _column(_text)
 
 

@@ -19,11 +19,11 @@ from dawlink.batch.folders import DEFAULT_TEMPLATE, TemplateError, folder_of
 from dawlink.batch.reading import Row, read_rows
 from dawlink.cli.context import Invocation, open_library
 from dawlink.cli.options import clip_request, suggest_options
-from dawlink.cli.render import named_stems, render_options
+from dawlink.cli.render import named_stems, project_maker, render_options, tempo_of_set
 from dawlink.settings import Settings
 from engine.clips import ClipRequest
-from engine.delivery import RenderOptions
-from engine.errors import UsageError
+from engine.delivered import RenderOptions
+from engine.errors import UnusableInput, UsageError
 from engine.naming import safe_name
 from engine.suggestions import SuggestOptions, parse_roles
 from engine.theory import Key
@@ -53,6 +53,7 @@ class PlanLine:
         rank: the suggestion to render, when stated.
         top: how many of the best to render, when stated.
         stretcher: way to Rubber Band.
+        into: the project to add to a copy of, when there is one.
     """
 
     number: int
@@ -64,6 +65,7 @@ class PlanLine:
     rank: int | None
     top: int | None
     stretcher: str
+    into: Path | None = None
 
 
 def read_plan(
@@ -125,6 +127,10 @@ class _Check:
         settings = self._settings(values)
         if settings is None:
             return None
+        into = self._into(values)
+        if into is not None and values.tempo is None:
+            tempo = self._attempt(lambda: tempo_of_set(into))
+            values = replace(values, tempo=tempo)
         request = self._attempt(lambda: _request(values, clip, settings))
         wanted = self._attempt(lambda: self._wanted(values, settings))
         folder = self._folder(values, clip, settings)
@@ -141,12 +147,13 @@ class _Check:
             rank=values.rank,
             top=values.top,
             stretcher=settings.stretcher,
+            into=into,
         )
 
     def _attempt(self, make: Callable[[], _T]) -> _T | None:
         try:
             return make()
-        except UsageError as error:
+        except (UsageError, UnusableInput) as error:
             self.problems.append(f"{error.message} {error.hint}".strip().rstrip("."))
             return None
 
@@ -226,7 +233,14 @@ class _Check:
             mix=values.mix is not False,
             clip=values.render_clip is not False,
             overwrite=self._source.overwrite,
+            duck_db=values.duck or None,
+            midi=values.midi,
+            projects=project_maker(values.project, deliver=values.deliver, into=self._into(values)),
         )
+
+    def _into(self, values: Values) -> Path | None:
+        """The set to add to; relative paths count from the plan's folder."""
+        return self._source.base / Path(values.into).expanduser() if values.into else None
 
 
 def _request(values: Values, clip: Path, settings: Settings) -> ClipRequest:

@@ -23,7 +23,7 @@ from dawlink.cli.context import open_engine, open_library
 from dawlink.cli.render import choose
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings, StretcherName
-from engine.delivery import RenderedSuggestion
+from engine.delivered import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
@@ -250,12 +250,13 @@ class _LineRenderer:
             "done",
             tuple(cast("list[Document]", described["renders"])),
             notes=reply.notes,
-            files={path: path.stat().st_size for item in rendered for path in item.files},
+            files={path: path.stat().st_size for item in rendered for path in item.on_disk()},
         )
 
 
 def _refuse_foreign(files: Iterable[Path], own: _OwnFiles, line: PlanLine) -> None:
-    foreign = [path for path in files if path not in own and path.exists()]
+    known = {*own, *(folder for path in own for folder in path.parents)}
+    foreign = [path for path in files if path not in known and path.exists()]
     if foreign and not line.writing.overwrite:
         raise UnwritableOutput(
             f"{foreign[0]} is already there, and not from this line.",

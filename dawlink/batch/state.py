@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,7 @@ from typing import IO, Final, Self, cast
 
 from dawlink.batch.plan import PlanLine
 from engine.errors import UnwritableOutput
+from engine.files import sha256_of
 
 __all__ = ["STATE_NAME", "BatchState", "DoneLine", "line_key"]
 
@@ -75,8 +77,11 @@ def line_key(line: PlanLine, clip_sha: str, library: Path) -> str:
         "choice": [line.model, line.rank, line.top],
         "stretcher": line.stretcher,
         "library": str(library.resolve()),
+        "into": sha256_of(line.into) if line.into is not None and line.into.is_file() else None,
     }
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[
+        :32
+    ]
 
 
 class BatchState:
@@ -149,9 +154,10 @@ class BatchState:
         self, key: str, files: Mapping[Path, int], descriptions: Sequence[Path], seconds: float
     ) -> None:
         """The line is done: ``files`` are all there in these sizes, older ones of it are gone."""
-        for path in self.own_files(key) - files.keys():
+        kept = {*files, *(folder for path in files for folder in path.parents)}
+        for path in self.own_files(key) - kept:
             with contextlib.suppress(OSError):  # a file that stays is clutter, not harm
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self._append(
             {
                 "event": "done",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,9 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
 from dawlink.cli.output import emit_json, emit_text, progress
-from dawlink.cli.render import render_and_describe, render_options
+from dawlink.cli.render import project_maker, render_and_describe, render_options
 from dawlink.cli.suggest import print_reply
-from dawlink.documents import suggest_document
+from dawlink.documents import Document, suggest_document
 from engine.adding import AddOptions, add_sources, plan_all
 from engine.clips import ClipRequest
 from engine.engine import Engine
@@ -24,6 +25,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Suggestions that the demo renders.
 RENDERED = 3
+#: Projects of the best one.
+PROJECTS = "als,dawproject"
 
 
 @app.command()
@@ -47,9 +50,12 @@ def demo(
         if not json:
             print_reply(reply)
         writing = render_options(settings, out=out / "renders", overwrite=True)
-        document, rendered = render_and_describe(
-            engine, reply, reply.suggestions[:RENDERED], writing
-        )
+        best = replace(writing, projects=project_maker(PROJECTS), midi=True)
+        document, rendered = render_and_describe(engine, reply, reply.suggestions[:1], best)
+        others = reply.suggestions[1:RENDERED]
+        more, more_rendered = render_and_describe(engine, reply, others, writing)
+        renders = [*_renders(document), *_renders(more)]
+        rendered += more_rendered
     pictures = []
     for item in rendered:
         from dawlink.pictures import plot_render
@@ -63,7 +69,7 @@ def demo(
                 "library": str(library.resolve()),
                 "vocal": str(vocal.resolve()),
                 "suggest": suggest_document(reply),
-                "renders": document["renders"],
+                "renders": renders,
                 "pictures": [str(picture) for picture in pictures],
             }
         )
@@ -72,10 +78,18 @@ def demo(
     emit_text(f"\nlisten   {mixes[0].resolve()}")
     for mix in mixes[1:]:
         emit_text(f"         {mix.resolve()}")
+    for project in rendered[0].projects:
+        emit_text(f"open     {project}")
     emit_text(f"look     {pictures[0]}")
     emit_text(f"songs    {(out / 'songs').resolve()}")
     emit_text(f"library  {library.resolve()}")
     emit_text(f"again    dawlink --library {library} suggest '{vocal}'")
+
+
+def _renders(document: Document) -> list[object]:
+    renders = document["renders"]
+    assert isinstance(renders, list)
+    return renders
 
 
 def _songs(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import platformdirs
 import typer
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.evaluation.report import ModelResult, Report, Task
     from engine.ingest import SourcePlan
     from engine.theory import Role
+    from engine.training.midi_corpus import Split
 
 app = typer.Typer(help="Compare the models on songs whose stems are known.")
 _LOGGER = logging.getLogger(__name__)
@@ -82,7 +83,9 @@ def evaluate(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Folders of multitrack songs; default the library's."),
+        typer.Option(
+            metavar="DIR", help="Multitrack songs, or MIDI songs to render; default the library's."
+        ),
     ] = None,
     protocol: Annotated[
         str, typer.Option(metavar="NAME", help="retrieval, kway, huang or alignment.")
@@ -92,6 +95,10 @@ def evaluate(
     ] = None,
     limit_songs: Annotated[
         int | None, typer.Option(metavar="N", help="Only the first N songs.")
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test"] | None,
+        typer.Option(help="Songs of this part of a MIDI corpus; test where it is rendered."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of draws and intervals.")] = 0,
     out: Annotated[
@@ -105,26 +112,35 @@ def evaluate(
     """Compare the models on songs whose stems are known, all on the same items.
 
     The songs of --data are analysed once, as add does it, into a library in the cache folder (or
-    into the one of --library); without --data the songs of the library are taken.
+    into the one of --library); without --data the songs of the library are taken. Of songs that
+    were rendered from MIDI one variant of each composition takes part.
     """
     from engine.evaluation.protocols import parse_protocol, rankers_for
+    from engine.training.midi_audio.evaluation import comparable_songs
+    from engine.training.midi_audio.index import is_midi_corpus
 
     if limit_songs is not None and limit_songs < 1:
         raise UsageError(
             f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.", code="bad_limit"
         )
     wanted = parse_protocol(protocol)
-    rankers = rankers_for(models)
+    own = (ctx.find_object(Invocation) or invocation(ctx)).settings()
+    rankers = rankers_for(models, folders=(own.library / "models",))
     kept = cache or platformdirs.user_cache_path("dawlink", False) / "evaluation"
     folders = [*(data or []), *(more or [])]
     settings = _settings(ctx.find_object(Invocation) or invocation(ctx), folders, kept)
-    songs, failed = _analysed(folders, settings, limit_songs)
+    corpora = [folder for folder in folders if is_midi_corpus(folder)]
+    others = [folder for folder in folders if folder not in corpora]
+    songs, failed = _analysed(others, settings, limit_songs)
+    if corpora:
+        songs += _rendered(corpora, settings, split or "test", limit=limit_songs, seed=seed)
     with open_library(settings) as library, progress("comparing models") as bar:
         from engine.evaluation.corpus import LibraryMixtures, load_songs
         from engine.evaluation.protocols import evaluate as run
 
         rows = {song.id: song for song in library.songs()}
-        chosen = (songs if folders else list(rows))[:limit_songs]
+        chosen = comparable_songs(songs if folders else list(rows), settings.library, split)
+        chosen = chosen[:limit_songs]
         mixtures = _Shown(LibraryMixtures(library, kept / "mixtures"), bar)
         report = run(wanted, load_songs(library, chosen), mixtures, rankers, seed=seed)
     if any(rows[song].separator for song in chosen):
@@ -174,6 +190,27 @@ def _analysed(
     if not found and failed and failed[0].error is not None:
         raise failed[0].error
     return list(dict.fromkeys(found[number] for number in sorted(found))), failed
+
+
+def _rendered(
+    corpora: Sequence[Path], settings: Settings, split: Split, *, limit: int | None, seed: int
+) -> list[str]:
+    """Ids of the songs of MIDI corpora, rendered into the library."""
+    from engine.training.midi_audio.evaluation import rendered_songs
+
+    with progress("rendering songs") as bar:
+        songs, notes = rendered_songs(
+            corpora,
+            settings.library,
+            split,
+            limit=limit,
+            seed=seed,
+            jobs=settings.workers,
+            tell=bar.describe,
+        )
+    for note in notes:
+        _LOGGER.warning("%s", note)
+    return songs
 
 
 def _has_two_roles(plan: SourcePlan) -> bool:

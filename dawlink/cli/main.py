@@ -50,15 +50,17 @@ COMMANDS: Final = {
     "suggest": "Rank accompaniments for a clip.",
     "render": "Render aligned stems and a mix.",
     "batch": "Render a plan of many lines.",
+    "serve": "Run the engine for the DAW.",
     "evaluate": "Compare the models on songs whose stems are known.",
     "train": "Train a model on your own music.",
+    "device": "Build and install the device for Ableton Live.",
     "config": "Show settings and where each comes from.",
     "doctor": "Say what is installed, what is missing and what mends it.",
 }
 
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
-OWN_PACKAGES: Final = ("dawlink", "engine")
+OWN_PACKAGES: Final = ("dawlink", "engine", "max4live")
 _BUG_HINT: Final = "Please report it with the output of the same command run with -vv."
 
 

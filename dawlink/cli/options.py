@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from dawlink.settings import Settings
 from engine.clips import ClipRequest
 from engine.errors import UsageError
+from engine.mashup.ducking import DEFAULT_DUCK_DB
 from engine.suggestions import SuggestOptions, parse_roles
 from engine.theory import Key, Role
 
@@ -24,6 +26,7 @@ __all__ = [
     "ClipDownbeat",
     "ClipKey",
     "ClipTempo",
+    "Duck",
     "End",
     "ExcludeSong",
     "IncludeOwn",
@@ -37,6 +40,7 @@ __all__ = [
     "Tempo",
     "TempoRange",
     "Transpose",
+    "WithBareDuck",
     "clip_request",
     "suggest_options",
     "with_known_songs",
@@ -88,6 +92,33 @@ ClipDownbeat = Annotated[
 ClipKey = Annotated[
     str | None, typer.Option(metavar="KEY", help="The clip's own key, when you know it.")
 ]
+Duck = Annotated[
+    float | None,
+    typer.Option(
+        metavar="[DB]",
+        help=f"Turn the stems down while the voice sounds, at most so far; {DEFAULT_DUCK_DB:g} dB.",
+    ),
+]
+
+
+class WithBareDuck(TyperCommand):
+    """A command whose ``--duck`` may stand without a number, which Typer knows nothing of."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own context class is private
+        """The arguments with a number after every ``--duck``."""
+        end = args.index("--") if "--" in args else len(args)
+        for place in reversed([n for n, text in enumerate(args[:end]) if text == "--duck"]):
+            if place + 1 >= end or not _is_number(args[place + 1]):
+                args[place] = f"--duck={DEFAULT_DUCK_DB:g}"
+        return super().parse_args(ctx, args)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def clip_request(

@@ -12,7 +12,7 @@ from dawlink.cli.context import invocation, open_engine
 from dawlink.cli.output import emit_json, emit_text, progress
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings
-from engine.delivery import RenderedSuggestion, RenderOptions, Stage
+from engine.delivered import ProjectMaker, RenderedSuggestion, RenderOptions, Stage
 from engine.engine import Engine
 from engine.errors import UnusableInput, UsageError
 from engine.suggestions import Suggestion, SuggestReply
@@ -30,7 +30,7 @@ SampleRate = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=given.WithBareDuck)
 def render(
     ctx: typer.Context,
     clip: given.Clip,
@@ -65,6 +65,26 @@ def render(
     sample_rate: SampleRate = None,
     no_mix: Annotated[bool, typer.Option("--no-mix", help="Write no mix.")] = False,
     no_clip: Annotated[bool, typer.Option("--no-clip", help="Do not write the clip.")] = False,
+    duck: given.Duck = None,
+    project: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Projects too: als, alc, dawproject, rpp, ardour."),
+    ] = None,
+    deliver: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rendered|warped",
+            help="Projects play the rendered audio (default), or the sources with warp markers.",
+        ),
+    ] = None,
+    midi: Annotated[
+        bool | None,
+        typer.Option(help="A MIDI file with tempo, bars and chords; by default with a project."),
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(metavar="SET", help="Add the tracks to a copy of this Live set."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there.")
     ] = False,
@@ -95,8 +115,17 @@ def render(
         settings=settings,
     )
     writing = render_options(
-        settings, out=out, mix=not no_mix, clip=not no_clip, overwrite=overwrite
+        settings,
+        out=out,
+        mix=not no_mix,
+        clip=not no_clip,
+        overwrite=overwrite,
+        duck_db=duck,
+        projects=project_maker(project, deliver=deliver, into=into),
+        midi=midi,
     )
+    if into is not None and tempo is None:
+        tempo = tempo_of_set(into)
     with open_engine(settings) as engine:
         chosen_stems, chosen_roles = named_stems(engine.library, stems, roles)
         wanted = given.suggest_options(
@@ -122,12 +151,21 @@ def render(
 
 
 def render_options(
-    settings: Settings, *, out: Path, mix: bool = True, clip: bool = True, overwrite: bool = False
+    settings: Settings,
+    *,
+    out: Path,
+    mix: bool = True,
+    clip: bool = True,
+    overwrite: bool = False,
+    duck_db: float | None = None,
+    projects: ProjectMaker | None = None,
+    midi: bool | None = None,
 ) -> RenderOptions:
     """How to write, from the settings.
 
     Raises:
-        UsageError: a rate or depth that does not go together with the format.
+        UsageError: a rate or depth that does not go together with the format, or a depth of
+            ducking that cannot be meant.
     """
     asked_rate = settings.origin.get("sample_rate", "default") != "default"
     return RenderOptions(
@@ -140,7 +178,43 @@ def render_options(
         overwrite=overwrite,
         mix_lufs=settings.mix_lufs,
         ceiling_db=settings.ceiling_db,
+        duck_db=duck_db,
+        projects=projects,
+        midi=projects is not None if midi is None else midi,
     )
+
+
+def project_maker(
+    formats: str | None, *, deliver: str | None = None, into: Path | None = None
+) -> ProjectMaker | None:
+    """What makes the projects that were asked for; None when none were.
+
+    ``--into`` alone means a Live set.
+
+    Raises:
+        UsageError: a format or a way of delivering that does not exist, or that do not go together.
+    """
+    if formats is None and into is None:
+        if deliver is not None:
+            raise UsageError("--deliver goes with --project.", hint="Name a format: --project als.")
+        return None
+    from dawlink.daw.maker import Projects, parse_delivery
+    from dawlink.daw.writer import parse_formats
+
+    names = parse_formats(formats if formats is not None else "als")
+    return Projects(names, deliver=parse_delivery(deliver or "rendered"), into=into)
+
+
+def tempo_of_set(path: Path) -> float:
+    """The tempo of a Live set, which is the session's unless another is asked for.
+
+    Raises:
+        UnusableInput: it is no Live set.
+    """
+    from dawlink.daw.live.set_file import read_set
+    from dawlink.daw.live.sets import set_tempo
+
+    return set_tempo(read_set(path))
 
 
 def choose(
@@ -203,7 +277,7 @@ def print_rendered(document: Document) -> None:
     for render in renders:
         stems = [stem["path"] for stem in render["stems"]]
         others = [part["path"] for part in (render["clip"], render["mix"]) if part]
-        for path in (*stems, *others, render["json"]):
+        for path in (*stems, *others, render["midi"], *render["projects"], render["json"]):
             if path:
                 emit_text(str(path))
 

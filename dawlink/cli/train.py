@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
 
@@ -29,6 +30,8 @@ TRAINERS: Final = {
     "stem-jepa": "engine.training.stem_jepa_run",
     "song-masher": "engine.training.song_masher_run",
 }
+#: Models that learn from the notes of MIDI files.
+READ_NOTES: Final = ("fit",)
 #: Models to which ``--lsro`` means something.
 WITH_LSRO: Final = ("premixnet", "postmixnet")
 
@@ -39,7 +42,7 @@ def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(TRAINERS)}.")],
     data: Annotated[
         list[Path],
-        typer.Option(metavar="DIR", help="Folder of multitrack songs, or a library; repeatable."),
+        typer.Option(metavar="DIR", help="Multitrack songs, MIDI songs, or a library; repeatable."),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The checkpoint; MODEL.safetensors.")
@@ -58,12 +61,22 @@ def train(
     lsro: Annotated[
         bool, typer.Option("--lsro", help="Learn from unlabeled mashups too (mix networks).")
     ] = False,
+    mended: Annotated[
+        bool, typer.Option("--mended", help="Without the published defects (song-masher).")
+    ] = False,
+    limit_songs: Annotated[
+        int | None, typer.Option(metavar="N", help="Render only N train songs of MIDI.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
     trainer = _trainer(model)
     if lsro and model not in WITH_LSRO:
         raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
+    if mended and model != "song-masher":
+        raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
+    if limit_songs is not None and limit_songs < 1:
+        raise UsageError(f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.")
     request = TrainRequest(
         model=model,
         data=tuple(data),
@@ -75,9 +88,10 @@ def train(
         resume=resume,
         lsro=lsro,
         jobs=invocation(ctx).settings().workers,
+        mended=mended,
     )
     with progress(f"training {model}") as bar:
-        report = trainer(request, lambda text: _tell(bar, text))
+        report = _trained(trainer, request, bar, limit_songs)
     _show(model, report, json=json)
 
 
@@ -89,6 +103,21 @@ def _trainer(model: str) -> Trainer:
             code="bad_model",
         )
     return cast("Trainer", importlib.import_module(TRAINERS[model]).run)
+
+
+def _trained(
+    trainer: Trainer, request: TrainRequest, bar: Bar, limit_songs: int | None
+) -> TrainReport:
+    """Songs of MIDI files become sound first, but for the models that read notes."""
+    notes: tuple[str, ...] = ()
+    if request.model not in READ_NOTES:
+        from engine.training.midi_audio.training import rendered_request
+
+        request, notes = rendered_request(
+            request, lambda text: _tell(bar, text), limit_songs=limit_songs
+        )
+    report = trainer(request, lambda text: _tell(bar, text))
+    return replace(report, notes=(*notes, *report.notes))
 
 
 def _checked(out: Path) -> Path:

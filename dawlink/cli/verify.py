@@ -19,9 +19,11 @@ app = typer.Typer(help="Check every file and row of the library.")
 @app.command()
 def verify(ctx: typer.Context, json: Json = False) -> None:
     """Check every file and row of the library; names what is damaged or missing."""
+    from engine.embeddings import embedding_problems
+
     settings = invocation(ctx).settings()
     with open_library(settings) as library:
-        problems = library.verify()
+        problems = [*library.verify(), *embedding_problems(library)]
         songs = len(library.songs())
     error = _failure(problems)
     if json:

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 from dawlink.daw.project import AudioClip, AudioFile, AudioTrack, Project
-from engine.delivery import RenderedFile, RenderedSuggestion, clip_track, stem_track
+from engine.delivered import RenderedFile, RenderedSuggestion
 from engine.mashup.placement import WarpPoint
 from engine.naming import safe_name
 from engine.rendering import Session, Track
 from engine.suggestions import Suggestion, SuggestReply
 from engine.theory import Role
+from engine.tracks import clip_track, stem_track
 
-__all__ = ["Delivery", "rendered_project", "warped_project"]
+__all__ = ["Delivery", "passes", "rendered_project", "warped_project"]
 
 Delivery = Literal["rendered", "warped"]
 #: Fades of clips that are cut out of a longer recording [s].
@@ -76,13 +77,13 @@ def warped_project(
     for number, ((title, role), source, file) in enumerate(named):
         if file is None:
             continue
-        audio = _as_wav(source.path, folder, f"{number} {safe_name(title)} {role} source.wav")
-        clips = tuple(_passes(title, source, audio, rendered.session))
+        audio = _as_wav(source.path, folder, f"{number} {safe_name(title)} source.wav")
+        clips = tuple(passes(title, source, audio, rendered.session))
         tracks.append(AudioTrack(title, role, clips))
     return _project(reply, rendered, tuple(tracks))
 
 
-def _passes(title: str, source: Track, audio: AudioFile, session: Session) -> Iterator[AudioClip]:
+def passes(title: str, source: Track, audio: AudioFile, session: Session) -> Iterator[AudioClip]:
     """One clip per pass through the source, up to the end of the session."""
     start = 0.0
     while start < session.beats - 1e-9:

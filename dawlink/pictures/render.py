@@ -34,7 +34,7 @@ from dawlink.pictures.envelopes import (
 )
 from dawlink.pictures.spectrogram import FLOOR_DB, measure_spectrogram
 from dawlink.pictures.timeline import Lines, bar_step, draw_lines
-from engine.delivery import RenderedFile, RenderedSuggestion
+from engine.delivered import RenderedFile, RenderedSuggestion
 from engine.rendering import Session
 
 __all__ = ["plot_render"]

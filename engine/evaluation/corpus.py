@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from engine.analysis.records import BEAT_ROW, FEATURE_VERSION
 from engine.errors import UnusableInput
 from engine.files import write_whole
+from engine.models.audio_source import Sound
+from engine.sounds import on_beats, stem_recording, sum_recording
 from engine.theory import STORED_ROLES, Role
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Passage:
         beats_per_bar: metre.
         rows: (beats,) of BEAT_ROW, whole bars.
         active: (beats,) bool, beats in which it sounds.
+        sound: its audio, a beat a row; None where there are only features.
     """
 
     id: str
@@ -58,12 +61,15 @@ class Passage:
     beats_per_bar: int
     rows: NDArray[np.void]
     active: NDArray[np.bool_]
+    sound: Sound | None = None
 
     def __post_init__(self) -> None:
         if self.rows.size == 0 or self.rows.size % self.beats_per_bar:
             raise ValueError(f"{self.rows.size} beats are not whole bars of {self.beats_per_bar}")
         if self.active.shape != self.rows.shape:
             raise ValueError("activity and features differ in length")
+        if self.sound is not None and self.sound.beats != self.rows.size:
+            raise ValueError("sound and features differ in length")
 
     @property
     def bars(self) -> int:
@@ -118,6 +124,7 @@ def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[Evaluat
         whole = row.beats // row.beats_per_bar * row.beats_per_bar
         if len(parts) < LEAST_PARTS or whole == 0:
             continue
+        grid = library.grid(song_id)
         passages = {
             role: Passage(
                 stem.id,
@@ -126,6 +133,7 @@ def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[Evaluat
                 row.beats_per_bar,
                 library.features(stem)[:whole],
                 active[stem.id][:whole],
+                on_beats(stem_recording(library, stem), grid, whole, row.tuning_cents, role),
             )
             for role, stem in stems.items()
         }
@@ -161,7 +169,10 @@ class LibraryMixtures:
         stems = [stored[role] for role in sorted(parts)]
         name = f"{song.id}+{'+'.join(sorted(parts))}"
         rows = self._rows(song, stems)[: next(iter(song.stems.values())).rows.size]
-        return Passage(name, song.id, "mix", song.beats_per_bar, rows, active_beats(rows))
+        recording = sum_recording([stem_recording(self._library, stem) for stem in stems])
+        cents = self._library.song(song.id).tuning_cents
+        sound = on_beats(recording, self._library.grid(song.id), rows.size, cents, "mix")
+        return Passage(name, song.id, "mix", song.beats_per_bar, rows, active_beats(rows), sound)
 
     def _rows(self, song: EvaluationSong, stems: Sequence[StemRow]) -> NDArray[np.void]:
         grid = self._library.grid(song.id)

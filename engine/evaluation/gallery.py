@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.evaluation.corpus import Passage
+from engine.models.audio_source import Sound
 from engine.models.pool import RolePool
-from engine.models.ranker import ClipFeatures, Ranker, Search
+from engine.models.ranker import ClipFeatures, Fit, Ranker, Search
 from engine.theory import Role
 from engine.threads import one_blas_thread
 
@@ -100,7 +101,7 @@ class Gallery:
                 eligible = wanted[part.members]
                 if part.pool.beats_per_bar != query.beats_per_bar or not eligible.any():
                     continue
-                search = Search(semitones=tuple(semitones), keep=len(part.pool), seed=seed)
+                search = Search(tuple(semitones), len(part.pool), seed, listen=None)
                 for index, score in _scored(clip, part.pool, search, ranker, eligible):
                     found[part.members[index]] = score
                 watch.scored += int(eligible.sum())
@@ -126,7 +127,7 @@ def _scored(
 
 def clip_of(passage: Passage) -> ClipFeatures:
     """The passage as a question."""
-    return ClipFeatures(passage.rows, passage.active, passage.beats_per_bar)
+    return ClipFeatures(passage.rows, passage.active, passage.beats_per_bar, sound=passage.sound)
 
 
 def pool_of(passages: Sequence[Passage]) -> RolePool:
@@ -138,6 +139,7 @@ def pool_of(passages: Sequence[Passage]) -> RolePool:
     if len({(passage.role, passage.beats_per_bar) for passage in passages}) != 1:
         raise ValueError("a pool has passages of one role and metre")
     rows = np.concatenate([passage.rows for passage in passages])
+    sounds = tuple(passage.sound for passage in passages if passage.sound is not None)
     lengths = [passage.rows.size for passage in passages]
     return RolePool(
         role=passages[0].role,
@@ -147,5 +149,20 @@ def pool_of(passages: Sequence[Passage]) -> RolePool:
         chroma=np.ascontiguousarray(rows["chroma"]),
         onsets=np.ascontiguousarray(rows["onsets"]),
         bands=np.ascontiguousarray(rows["bands"]),
+        logfreq=np.ascontiguousarray(rows["logfreq"]),
         active=np.concatenate([passage.active for passage in passages]),
+        sounds=PassageSounds(sounds) if len(sounds) == len(passages) else None,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class PassageSounds:
+    """The sounds of a pool of passages, in its order."""
+
+    sounds: tuple[Sound, ...]
+
+    def placed(self, pool: RolePool, fit: Fit, *, beats: int) -> Sound:
+        """See :class:`~engine.models.audio_source.AudioSource`."""
+        first, loop = fit.start_bar * pool.beats_per_bar, fit.loop_bars * pool.beats_per_bar
+        whole = self.sounds[fit.index]
+        return whole.at(first + np.arange(beats) % loop).transposed(fit.semitones)

@@ -183,7 +183,7 @@ def _score_triples(
 
     def placed(passage: Passage, semitones: tuple[int, ...]) -> list[tuple[RolePool, Fit]]:
         pool = pool_of([passage])
-        search = Search(semitones=semitones, keep=1, seed=seed)
+        search = Search(semitones, keep=1, seed=seed, listen=None)
         return [(pool, fit) for fit in ranker.place(clip, pool, search)]
 
     with one_blas_thread():

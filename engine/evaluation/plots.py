@@ -35,6 +35,8 @@ _COLOURS: Final = (
     "#000000",
 )
 _CHANCE: Final = "#6b7280"
+#: The first colours are pale: there they stand for the baselines.
+_FIRST_OF_COSINES: Final = 3
 #: Share of a category's width that its bars take together.
 _BARS_WIDTH: Final = 0.8
 
@@ -141,6 +143,8 @@ def _axes_figure(task: Task) -> Figure:
 
 def _curves_figure(task: Task) -> Figure:
     """Mean score against the shift, a panel per role; every model on its own scale."""
+    if task.results[0].curves[0].unit == "s":
+        return _cosines_figure(task)
     roles = [curve.role for curve in task.results[0].curves]
     figure = _figure(0.8 + 2.6 * len(roles))
     panels = figure.subplots(len(roles), 1, squeeze=False)
@@ -162,4 +166,27 @@ def _draw_curve(axes: Axes, result: ModelResult, role: str, colour: str) -> None
         spread = float(curve.score.std())
         if curve.role == role and spread > 0:
             standard = (curve.score - curve.score.mean()) / spread
-            axes.plot(curve.shifts_beats, standard, color=colour, linewidth=1, label=result.model)
+            axes.plot(curve.shifts, standard, color=colour, linewidth=1, label=result.model)
+
+
+def _cosines_figure(task: Task) -> Figure:
+    """Mean cosine against the shift, a panel per role, with the level of unrelated music."""
+    roles = [curve.role for curve in task.results[0].curves]
+    figure = _figure(0.8 + 2.0 * len(roles))
+    panels = figure.subplots(len(roles), 1, squeeze=False, sharex=True)
+    for row, role in enumerate(roles):
+        axes = panels[row][0]
+        for number, result in enumerate(task.results):
+            for curve in result.curves:
+                if curve.role == role:
+                    colour = _colour(number + _FIRST_OF_COSINES)
+                    axes.plot(curve.shifts, curve.score, color=colour, label=result.model)
+                    if curve.baseline is not None:
+                        axes.axhline(curve.baseline, linestyle=":", color=colour, linewidth=1)
+        axes.axvline(0, linestyle="--", color=_CHANCE, linewidth=1)
+        axes.set_title(f"{role} by the rest of its song", fontsize=9, loc="left")
+        axes.set_ylabel("mean cosine", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[-1][0].set_xlabel("stem read this many seconds late (dotted: other songs)", fontsize=8)
+    panels[0][0].legend(fontsize=7, loc="upper left")
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, get_args
 
 from engine.errors import MissingDependency, UnusableInput, UsageError
@@ -34,8 +35,10 @@ def parse_protocol(text: str) -> Protocol:
     )
 
 
-def rankers_for(names: str | None) -> tuple[Ranker, ...]:
+def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ranker, ...]:
     """The models of a comma-separated list; None takes all that need nothing more, weakest first.
+
+    ``folders`` are looked through for trained checkpoints.
 
     Raises:
         UsageError: no such model, or one named twice.
@@ -51,11 +54,11 @@ def rankers_for(names: str | None) -> tuple[Ranker, ...]:
                 hint="Write --models automashupper,random.",
                 code="bad_model",
             )
-        return tuple(load_ranker(name) for name in wanted)
+        return tuple(load_ranker(name, folders=folders) for name in wanted)
     found = []
     for name in reversed(MODEL_NAMES):
         try:
-            found.append(load_ranker(name))
+            found.append(load_ranker(name, folders=folders))
         except MissingDependency:  # no checkpoint: it takes part once it is trained
             continue
     return tuple(found)
@@ -118,5 +121,7 @@ def _tasks(
 
         return huang_tasks(songs, rankers, seed=seed)
     from engine.evaluation.alignment import alignment_tasks
+    from engine.evaluation.time_shift import time_shift_tasks
 
-    return alignment_tasks(songs, rankers, seed=seed)
+    tasks = alignment_tasks(songs, rankers, seed=seed)
+    return tasks + time_shift_tasks(songs, mixtures, rankers, seed=seed)

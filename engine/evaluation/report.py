@@ -51,11 +51,21 @@ class AxisResult:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Mean score of the true pair, slid against each other by each of ``shifts_beats``."""
+    """Mean score of the true pair, slid against each other.
+
+    Args:
+        role: of the stem.
+        shifts: how much later the stem is read.
+        score: one per shift.
+        unit: of the shifts.
+        baseline: what unrelated music scores; None where that was not measured.
+    """
 
     role: str
-    shifts_beats: NDArray[np.float64]
+    shifts: NDArray[np.float64]
     score: NDArray[np.float64]
+    unit: Literal["beats", "s"] = "beats"
+    baseline: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

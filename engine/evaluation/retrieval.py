@@ -3,8 +3,10 @@
 *Stems* (Riou et al. 2024, "Stem-JEPA", section 4): every part of every song is an item, the query
 is the sum of the song's other parts. A query is put in up to eight windows spread over its song;
 every item is read at the same bars (from its beginning again when it is shorter), and scores the
-mean over the windows in which it sounds. The other parts of the query's song are candidates too,
-and are wrong.
+mean over the windows in which it sounds. A model of whole songs (Stem-JEPA) reads query and items
+as it was published instead, from the first bar to the last. The other parts of the query's song are
+candidates too, and are wrong. R@k depends on the number of items: with more than the published test
+has, draws of whole songs up to that number are reported beside it.
 
 *Windows*: the product's own question. The query is a vocal window, the candidates are windows of
 harmonic stems or of drums at their own bars; the right one comes from the same bars of the same
@@ -35,6 +37,7 @@ from engine.evaluation.windows import (
     windows_of,
 )
 from engine.models.ranker import Ranker
+from engine.models.song_reader import SongReader, sound_of
 from engine.theory import Role
 
 __all__ = ["stem_tasks", "vocal_tasks"]
@@ -42,6 +45,9 @@ __all__ = ["stem_tasks", "vocal_tasks"]
 #: Windows of a query in the stem task, and their length in bars: a phrase.
 QUERY_WINDOWS: Final = 8
 QUERY_BARS: Final = 8
+#: Items of the published test, 150 songs of four stems, and how often so many are drawn.
+PUBLISHED_ITEMS: Final = 600
+DRAWS: Final = 100
 #: Lengths of the vocal's windows [bars].
 VOCAL_BARS: Final = (8, 16)
 
@@ -82,32 +88,29 @@ def stem_tasks(
 ) -> list[Task]:
     """Every stem by the rest of its song: among all stems, and among those of its role."""
     items = [song.stems[role] for song in songs for role in song.parts]
+    asked = [(song, role) for song in songs for role in song.parts]
+    rests = [mixtures.of(song, [p for p in song.parts if p != role]) for song, role in asked]
+    queries = [
+        _Query(song.id, role, _aligned(rest, items), right, np.ones(len(items), np.bool_))
+        for right, ((song, role), rest) in enumerate(zip(asked, rests, strict=True))
+    ]
+    answers = _ask_all(queries, rests, items, rankers, seed)
     roles = np.array([item.role for item in items])
-    queries = []
-    for song in songs:
-        for role in song.parts:
-            rest = mixtures.of(song, [part for part in song.parts if part != role])
-            right = items.index(song.stems[role])
-            rounds = _aligned(rest, items)
-            queries.append(_Query(song.id, role, rounds, right, np.ones(len(items), np.bool_)))
-    answers = _ask(queries, rankers, AS_IS, seed)
-    tasks = []
-    for name, about, filtered in (
-        ("stems", "the missing stem of a song among all stems", False),
-        ("stems-of-role", "the missing stem of a song among stems of its role", True),
-    ):
-        asked = [replace(q, among=roles == q.role) if filtered else q for q in queries]
-        tasks.append(
-            task_of(
-                name,
-                about,
-                items=len(items),
-                answers=answers.ranks(asked),
-                watches=answers.watches,
-                seed=seed,
-            )
-        )
-    return tasks
+    filtered = [replace(query, among=roles == query.role) for query in queries]
+    about = "the missing stem of a song among"
+    tables = [
+        ("stems", f"{about} all stems", len(items), answers.ranks(queries)),
+        ("stems-of-role", f"{about} stems of its role", len(items), answers.ranks(filtered)),
+    ]
+    if len(items) > PUBLISHED_ITEMS:
+        drawn = _draws([song for song, _ in asked], PUBLISHED_ITEMS, seed)
+        ranks = {m: _drawn_ranks(queries, table, drawn) for m, table in answers.scores.items()}
+        words = f"{about} {PUBLISHED_ITEMS}, {DRAWS} draws of whole songs"
+        tables.append((f"stems-{PUBLISHED_ITEMS}", words, PUBLISHED_ITEMS, ranks))
+    return [
+        task_of(name, text, items=count, answers=ranks, watches=answers.watches, seed=seed)
+        for name, text, count, ranks in tables
+    ]
 
 
 def vocal_tasks(
@@ -161,6 +164,55 @@ def _aligned(
     return rounds
 
 
+def _ask_all(
+    queries: Sequence[_Query],
+    rests: Sequence[Passage],
+    items: Sequence[Passage],
+    rankers: Sequence[Ranker],
+    seed: int,
+) -> _Answers:
+    """Models of whole songs answer once, the others window by window; order as in ``rankers``."""
+    answers = _ask(queries, [r for r in rankers if not isinstance(r, SongReader)], AS_IS, seed)
+    scores, watches = dict(answers.scores), dict(answers.watches)
+    for ranker in rankers:
+        if isinstance(ranker, SongReader):
+            asked = [(sound_of(rest), q.role) for rest, q in zip(rests, queries, strict=True)]
+            watch = watches[ranker.name] = Stopwatch()
+            start = watch.clock()
+            scores[ranker.name] = ranker.song_scores(asked, [sound_of(item) for item in items])
+            watch.seconds, watch.scored = watch.clock() - start, len(queries) * len(items)
+    return _Answers({ranker.name: scores[ranker.name] for ranker in rankers}, watches)
+
+
+def _draws(songs: Sequence[EvaluationSong], size: int, seed: int) -> list[NDArray[np.int64]]:
+    """``size`` items each: songs in random order with all their items, until there are so many."""
+    rng = np.random.default_rng(seed)
+    owner = np.array([song.id for song in songs])
+    groups = [np.flatnonzero(owner == song) for song in dict.fromkeys(owner.tolist())]
+    return [
+        np.concatenate([groups[i] for i in rng.permutation(len(groups))])[:size]
+        for _ in range(DRAWS)
+    ]
+
+
+def _drawn_ranks(
+    queries: Sequence[_Query], table: NDArray[np.float64], drawn: Sequence[NDArray[np.int64]]
+) -> Ranks:
+    """All queries whose answer is drawn, among what is drawn, draw after draw."""
+    asked = [queries[i] for items in drawn for i in items.tolist()]
+    ranks = [
+        rank_of(table[query, items], place)
+        for items in drawn
+        for place, query in enumerate(items.tolist())
+    ]
+    return Ranks(
+        songs=tuple(query.song_id for query in asked),
+        roles=tuple(query.role for query in asked),
+        rank=np.array(ranks),
+        candidates=np.repeat([items.size for items in drawn], [items.size for items in drawn]),
+    )
+
+
 def _vocal_queries(
     songs: Sequence[EvaluationSong], gallery: Gallery, role: Role, bars: int
 ) -> list[_Query]:
@@ -193,7 +245,7 @@ def _ask(
 ) -> _Answers:
     watches = {ranker.name: Stopwatch() for ranker in rankers}
     scores = {ranker.name: np.empty((len(queries), queries[0].among.size)) for ranker in rankers}
-    for number, query in enumerate(queries):
+    for number, query in enumerate(queries if rankers else ()):
         tables: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}
         sounding = []
         for part, (window, gallery) in enumerate(query.rounds()):

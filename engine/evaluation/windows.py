@@ -74,11 +74,12 @@ def window_at(passage: Passage, bar: int, bars: int, *, late_quarters: int = 0) 
     )
     beats = bars * passage.beats_per_bar
     rows, active = _padded(passage, first, beats + 1)
+    sound = passage.sound and passage.sound.window(first + part / QUARTERS_PER_BEAT, beats)
     if part == 0:
-        return replace(passage, id=name, rows=rows[:beats], active=active[:beats])
+        return replace(passage, id=name, rows=rows[:beats], active=active[:beats], sound=sound)
     nearest = active[:-1] if 2 * part <= QUARTERS_PER_BEAT else active[1:]
     rows = _between(rows, part, loudest=_loudest_cell(passage))
-    return replace(passage, id=name, rows=rows, active=nearest)
+    return replace(passage, id=name, rows=rows, active=nearest, sound=sound)
 
 
 def looped_at(passage: Passage, bar: int, bars: int) -> Passage:
@@ -86,7 +87,10 @@ def looped_at(passage: Passage, bar: int, bars: int) -> Passage:
     beat = passage.beats_per_bar
     beats = np.arange(bar * beat, (bar + bars) * beat) % passage.rows.size
     name = f"{passage.id}@{bar}:{bars}"
-    return replace(passage, id=name, rows=passage.rows[beats], active=passage.active[beats])
+    sound = passage.sound and passage.sound.at(beats)
+    return replace(
+        passage, id=name, rows=passage.rows[beats], active=passage.active[beats], sound=sound
+    )
 
 
 def chroma_of(logfreq: NDArray[np.uint8], *, loudest: int) -> NDArray[np.float64]:
@@ -118,7 +122,8 @@ def transposed(passage: Passage, semitones: int) -> Passage:
     low, high = max(semitones, 0), bins + min(semitones, 0)
     moved[..., low:high] = rows["logfreq"][..., low - semitones : high - semitones]
     rows["logfreq"] = moved
-    return replace(passage, id=f"{passage.id}{semitones:+d}st", rows=rows)
+    sound = passage.sound and passage.sound.transposed(semitones)
+    return replace(passage, id=f"{passage.id}{semitones:+d}st", rows=rows, sound=sound)
 
 
 def bars_rotated(passage: Passage, bars: int) -> Passage:
@@ -129,6 +134,7 @@ def bars_rotated(passage: Passage, bars: int) -> Passage:
         id=f"{passage.id}~{bars}",
         rows=np.roll(passage.rows, -beats),
         active=np.roll(passage.active, -beats),
+        sound=passage.sound and passage.sound.at(np.roll(np.arange(passage.rows.size), -beats)),
     )
 
 

@@ -123,9 +123,11 @@ class LibraryReader:
             )
         return features
 
-    def active(self, roles: Iterable[Role] | None = None) -> Mapping[str, NDArray[np.bool_]]:
-        """Which beats sound, (beats,) bool by stem id: of all stems, or those of some roles."""
-        query = select(Stem.id, Stem.active, Stem.beat_count).where(*_matching(None, roles))
+    def active(
+        self, roles: Iterable[Role] | None = None, *, song_id: str | None = None
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Which beats sound, (beats,) bool by stem id: of all stems, of some roles, of one song."""
+        query = select(Stem.id, Stem.active, Stem.beat_count).where(*_matching(song_id, roles))
         with self._database.reading() as session:
             return {
                 stem_id: mapping.active_of(packed, beats)

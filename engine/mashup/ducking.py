@@ -1,8 +1,8 @@
 """How far the accompaniment steps back while the voice sings, band by band.
 
 With a trained mask network the curve is what the network has heard in mashups: its weight of the
-second song, relative to the level at which that song is heard at its loudest, as long as the voice
-sounds at all. Without one it is a rule. In a band in which the voice sounds, the accompaniment
+second song, relative to the level at which that song is heard at its loudest, as long as both
+sound at all. Without one it is a rule. In a band in which the voice sounds, the accompaniment
 needs room where its level L_a comes near to or over the voice's L_v; the reduction in dB is
 
     depth * clip((v - loud + 40) / 20, 0, 1) * clip((L_a - L_v + 6) / 12, 0, 1)
@@ -28,9 +28,12 @@ from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 
 __all__ = [
+    "ATTACK_S",
     "BAND_EDGES_HZ",
+    "DEFAULT_DUCK_DB",
     "FRAME_S",
     "MOST_REDUCTION_DB",
+    "RELEASE_S",
     "MaskSource",
     "apply_ducking",
     "band_of_bins",
@@ -43,6 +46,8 @@ BANDS: Final = len(BAND_EDGES_HZ) + 1
 FRAME_S: Final = 0.01
 #: Half the amplitude: more is heard as pumping.
 MOST_REDUCTION_DB: Final = 6.0
+#: Depth when none is asked for.
+DEFAULT_DUCK_DB: Final = 4.0
 ATTACK_S: Final = 0.02
 RELEASE_S: Final = 0.25
 
@@ -99,8 +104,9 @@ def ducking_gain(
         wanted_db = _rule_db(vocal, accompaniment, frames, per_band=per_band) * depth_db
     else:
         weights = network.masks(vocal, accompaniment)[1]
-        voice = _fitted(_band_powers(vocal, per_band=False), frames)
-        wanted_db = _heard_db(_fitted(weights, frames), per_band=per_band) * _presence(voice)
+        wanted_db = _heard_db(_fitted(weights, frames), per_band=per_band)
+        for part in (vocal, accompaniment):
+            wanted_db = wanted_db * _presence(_fitted(_band_powers(part, per_band=False), frames))
     smooth_db = _smoothed(np.clip(wanted_db, 0.0, depth_db), attack_s, release_s)
     return (10 ** (-smooth_db / 20)).astype(np.float32)
 

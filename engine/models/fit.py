@@ -2,18 +2,19 @@
 
 The voice tower reads the clip, the stem tower every pitched stem (:mod:`engine.models.fit_net`);
 their similarity is linear over beats, so a stem is laid under the clip from each of its bars in
-every transposition by the same sliding products as for the rules, and becomes a probability by the
-checkpoint's curve. In a large pool the rules choose the stems that are worth it. A voice alone says
-little about drums: drums are placed by the rules, and the learned rhythm towers judge them together
-with a pitched stem when groups are scored. Stems' embeddings are kept while their pool lives.
+every transposition by the same sliding products as for the rules. A share of AutoMashUpper's score
+is added; the sum is the evidence that the checkpoint's curves turn into a probability. In a large
+pool four-bar windows of the embeddings choose the stems that are worth it.
 
-A group scores the mean of its pairs. A key that a person states steers the choice of stems only.
+A voice alone says little about drums: drums are placed by the rules, and the rhythm towers judge
+them together with a pitched stem when groups are scored. The log odds of all judged pairs of a
+group add up (:mod:`engine.models.fit_curves`). A key that a person states steers the rules' share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -21,31 +22,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.mashup.placement import loop_bars_for
-from engine.models.alignment import fold_bars, rolled, slide
+from engine.models.alignment import fold_bars, rolled, slide, widened
 from engine.models.automashupper import automashupper
+from engine.models.clip_query import ClipQuery, prepare
+from engine.models.coarse import Windows
+from engine.models.exact import (
+    StemBars,
+    best_starts,
+    by_pool,
+    placed_rows,
+    rule_scores,
+    smaller_first,
+)
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_net import BeatInput, beat_context, pitch_tower, rhythm_tower
+from engine.models.fit_coarse import coarse_scores, embedding_windows
+from engine.models.fit_curves import probability
+from engine.models.fit_embedding import Embedding, embed_pool
+from engine.models.fit_net import beat_input, pitch_tower
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, FitParts, Search
 from engine.theory import Role
 
 __all__ = ["FitRanker"]
 
-#: The net looks at this many times the stems that are handed back, and at no fewer than this.
-_PRESELECTED_SHARE: Final = 4
-_PRESELECTED_LEAST: Final = 256
-#: Embeddings that are kept per pool [stems]: about 20 kB each for a three-minute song.
-_KEPT_STEMS: Final = 4096
-
-Embedding = NDArray[np.float16]
+#: The net looks closely at this many times the stems that are handed back.
+_PRESELECTED_SHARE: Final = 2
+#: Probabilities are kept this far from 0 and 1, so that their odds are finite.
+_CERTAIN: Final = 1e-12
 
 
 @dataclass(eq=False)
-class _Embedded:
-    """Embeddings of some stems of one pool, by index."""
+class _Known:
+    """One pool under the model: its embedding, and windows of the stems asked for last."""
 
-    pitch: dict[int, Embedding] = field(default_factory=dict)
-    rhythm: dict[int, Embedding] = field(default_factory=dict)
+    embedding: Embedding
+    chosen: dict[bytes, Windows] = field(default_factory=dict)
 
 
 class FitRanker:
@@ -56,7 +67,7 @@ class FitRanker:
     def __init__(self, model: FitModel) -> None:
         self._model = model
         self._rules = automashupper()
-        self._known: WeakKeyDictionary[RolePool, _Embedded] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[RolePool, _Known] = WeakKeyDictionary()
 
     def place(
         self,
@@ -68,51 +79,65 @@ class FitRanker:
     ) -> list[Fit]:
         """See :class:`~engine.models.ranker.Ranker`; drums are placed by the rules."""
         if not pool.transposable:
-            return self._rules.place(clip, pool, search, eligible=eligible)
+            return self._placed_drums(clip, pool, search, eligible)
         allowed = pool.bars >= 1 if eligible is None else eligible & (pool.bars >= 1)
         chosen = np.flatnonzero(allowed)
-        many = max(_PRESELECTED_SHARE * search.keep, _PRESELECTED_LEAST)
-        if chosen.size > many:
-            wide = Search(search.semitones, keep=many, seed=search.seed)
-            found = self._rules.place(clip, pool, wide, eligible=eligible)
-            chosen = np.sort(np.array([fit.index for fit in found]))
         query = self._query(clip)
-        fits: list[Fit] = []
+        shifts = tuple(search.semitones)
+        if chosen.size > _PRESELECTED_SHARE * search.keep:
+            windows = self._windows(pool, chosen)
+            coarse = coarse_scores(query, windows, shifts, beats_per_bar=pool.beats_per_bar)
+            order = np.argsort(-coarse, kind="stable")[: _PRESELECTED_SHARE * search.keep]
+            chosen = np.sort(chosen[order])
         loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen])
+        asked = prepare(clip)
+        fits: list[Fit] = []
         for loop_bars in np.unique(loops):
             alike = chosen[loops == loop_bars]
-            fits += self._place_alike(query, pool, alike, int(loop_bars), tuple(search.semitones))
+            fits += self._place_alike(query, asked, pool, alike, int(loop_bars), shifts)
         fits.sort(key=lambda fit: (-fit.score, pool.stem_ids[fit.index]))
         return fits[: search.keep]
 
     def score_groups(
         self, clip: ClipFeatures, fits: Mapping[Role, Sequence[tuple[RolePool, Fit]]]
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """See :class:`~engine.models.ranker.Ranker`: the mean of all pairs that can be judged."""
+        """See :class:`~engine.models.ranker.Ranker`: the odds of all pairs that can be judged."""
         _, parts = self._rules.score_groups(clip, fits)
         shape = tuple(len(members) for members in fits.values())
-        total, learned = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        odds, learned = np.zeros(shape, np.float32), np.zeros(shape)
         pairs = judged = 0
         for axis, members in enumerate(fits.values()):
-            own = _along([fit.score for _, fit in members], axis, len(shape))
-            total, pairs = total + own, pairs + 1
+            own = _along([_log_odds(fit.score) for _, fit in members], axis, len(shape))
+            odds, pairs = odds + own, pairs + 1
             if members[0][0].transposable:
-                learned, judged = learned + own, judged + 1
+                learned, judged = learned + probability(own), judged + 1
         for a, beds in enumerate(fits.values()):
             for b, drums in enumerate(fits.values()):
                 if beds[0][0].transposable and not drums[0][0].transposable:
-                    groove = _over(self._grooves(beds, drums, clip.bars), a, b, len(shape))
-                    total, pairs = total + groove, pairs + 1
-                    learned, judged = learned + groove, judged + 1
+                    groove = _over(self.grooves(beds, drums, clip.bars), a, b, len(shape))
+                    odds, pairs = odds + groove, pairs + 1
+                    learned, judged = learned + probability(groove), judged + 1
         if judged:
             parts = {**parts, "learned": (learned / judged).astype(np.float32)}
-        return (total / pairs).astype(np.float32), parts
+        scale = self._model.curves.group if pairs > 1 else 1.0
+        return probability(odds * np.float32(scale)).astype(np.float32), parts
+
+    def _placed_drums(
+        self,
+        clip: ClipFeatures,
+        pool: RolePool,
+        search: Search,
+        eligible: NDArray[np.bool_] | None,
+    ) -> list[Fit]:
+        fits = self._rules.place(clip, pool, search, eligible=eligible)
+        evidence = np.array([fit.score for fit in fits], np.float32)
+        scores = probability(self._model.curves.pairs["clip_drums"].log_odds(evidence, clip.bars))
+        return [replace(fit, score=float(s)) for fit, s in zip(fits, scores, strict=True)]
 
     def _query(self, clip: ClipFeatures) -> NDArray[np.float32]:
         """(bars, beats * values * 12) embedding of the clip, norm 1 or 0 as a whole."""
-        chroma = np.roll(clip.rows["chroma"].astype(np.float32), clip.transpose, axis=1)
-        beats = beat_context(
-            chroma, clip.rows["onsets"], clip.active, beats_per_bar=clip.beats_per_bar
+        beats = beat_input(
+            clip.rows, clip.active, beats_per_bar=clip.beats_per_bar, transpose=clip.transpose
         )
         values = pitch_tower(self._model.weights, "voice", beats).transpose(0, 2, 1)
         norm = float(np.linalg.norm(values))
@@ -122,6 +147,7 @@ class FitRanker:
     def _place_alike(
         self,
         query: NDArray[np.float32],
+        asked: ClipQuery,
         pool: RolePool,
         indices: NDArray[np.int64],
         loop_bars: int,
@@ -130,85 +156,96 @@ class FitRanker:
         """Stems that repeat after the same number of bars, or never."""
         folded = fold_bars(query, loop_bars).reshape(loop_bars, -1, 12)
         turned = rolled(folded, semitones).reshape(loop_bars, -1, len(semitones))
-        first = np.concatenate([[0], np.cumsum(pool.bars[indices])])
-        bars = [self._pitch(pool, int(i)).reshape(int(pool.bars[i]), -1) for i in indices]
-        products = slide(np.concatenate(bars).astype(np.float32), turned)
-        products /= np.float32(np.sqrt(query.shape[0] * pool.beats_per_bar))
-        # a tie goes to the smaller transposition, by less than any real difference
-        ranked = products - 1e-5 * np.abs(np.array(semitones, dtype=np.float32))[:, None]
-        fits = []
-        for number, index in enumerate(indices):
-            low, high = int(first[number]), int(first[number + 1]) - loop_bars + 1
-            part = ranked[:, low : high : pool.start_step]
-            variant, step = np.unravel_index(int(np.argmax(part.T)), part.T.shape)[::-1]
-            bar = int(step) * pool.start_step
-            score = float(self._model.harmony(products[variant, low + bar]))
-            shift = semitones[int(variant)]
-            fits.append(Fit(int(index), bar, loop_bars, shift, score, FitParts(learned=score)))
-        return fits
+        bars = StemBars.of(pool, indices)
+        evidence = slide(self._pitch_bars(pool, indices), turned)
+        evidence /= np.float32(np.sqrt(query.shape[0] * pool.beats_per_bar))
+        scores = rule_scores(asked, bars, loop_bars, rules=self._rules.rules, semitones=semitones)
+        evidence += np.float32(self._model.curves.rules) * scores
+        ranked = evidence - smaller_first(semitones)
+        variants, starts = best_starts(
+            ranked, bars.first, loop_bars=loop_bars, start_step=pool.start_step
+        )
+        found = evidence[variants, bars.first[:-1] + starts]
+        curve = self._model.curves.pairs["harmony"]
+        placed = probability(curve.log_odds(found, query.shape[0])).tolist()
+        shifts = [semitones[variant] for variant in variants.tolist()]
+        return [
+            Fit(index, start, loop_bars, shift, score, FitParts(learned=score))
+            for index, start, shift, score in zip(
+                indices.tolist(), starts.tolist(), shifts, placed, strict=True
+            )
+        ]
 
-    def _grooves(
+    def grooves(
         self,
         beds: Sequence[tuple[RolePool, Fit]],
         drums: Sequence[tuple[RolePool, Fit]],
         bars: int,
     ) -> NDArray[np.float32]:
-        """(beds, drums) probability that a bed and drums belong together, as they are placed."""
-        rows = [
-            np.stack([self._placed_rhythm(pool, fit, bars) for pool, fit in members])
-            for members in (beds, drums)
-        ]
+        """(beds, drums) log odds that a bed and drums belong together, as they are placed."""
+        rows = [self._placed_rhythm(members, bars) for members in (beds, drums)]
         norm = np.linalg.norm(rows[0], axis=1, keepdims=True)
         query = rows[0] / np.maximum(norm, 1e-9)
         length = np.float32(np.sqrt(bars * beds[0][0].beats_per_bar))
-        return self._model.rhythm(query @ rows[1].T / length)
+        evidence = query @ rows[1].T / length
+        return self._model.curves.pairs["stem_drums"].log_odds(evidence, bars)
 
-    def _placed_rhythm(self, pool: RolePool, fit: Fit, bars: int) -> NDArray[np.float32]:
-        per_bar = self._rhythm(pool, fit.index).reshape(int(pool.bars[fit.index]), -1)
-        placed = per_bar[fit.start_bar + np.arange(bars) % fit.loop_bars]
-        return placed.astype(np.float32).reshape(-1)
+    @staticmethod
+    def log_odds_of(fit: Fit) -> float:
+        """The log odds behind the score of one placement."""
+        return _log_odds(fit.score)
 
-    def _pitch(self, pool: RolePool, index: int) -> Embedding:
-        """(beats, values, 12) of one stem."""
-        known = self._embedded(pool).pitch
-        if index not in known:
-            values = pitch_tower(self._model.weights, "stem", _beats(pool, index))
-            _keep(known, index, values.transpose(0, 2, 1))
-        return known[index]
+    def _placed_rhythm(
+        self, members: Sequence[tuple[RolePool, Fit]], bars: int
+    ) -> NDArray[np.float32]:
+        """(members, beats * values) of all members as they are placed."""
+        rows: dict[int, NDArray[np.float16]] = {}
+        for pool, numbers in by_pool(members).items():
+            placed = placed_rows(pool, [members[number][1] for number in numbers], bars)
+            rhythm = self._embedding(pool).rhythm[placed]
+            rows.update(zip(numbers, rhythm, strict=True))
+        together = np.stack([rows[number] for number in range(len(members))])
+        return together.astype(np.float32).reshape(len(members), -1)
 
-    def _rhythm(self, pool: RolePool, index: int) -> Embedding:
-        """(beats, values) of one stem."""
-        known = self._embedded(pool).rhythm
-        if index not in known:
-            tower = "stem_rhythm" if pool.transposable else "drum_rhythm"
-            _keep(known, index, rhythm_tower(self._model.weights, tower, _beats(pool, index)))
-        return known[index]
+    def _pitch_bars(self, pool: RolePool, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(bars, beats * values * 12) of some stems, one after another."""
+        pitch = self._embedding(pool).pitch
+        beats = np.concatenate([pitch[_whole_bars(pool, int(i))] for i in indices])
+        return widened(beats).reshape(-1, pool.beats_per_bar * pitch.shape[1])
 
-    def _embedded(self, pool: RolePool) -> _Embedded:
-        return self._known.setdefault(pool, _Embedded())
+    def _windows(self, pool: RolePool, chosen: NDArray[np.int64]) -> Windows:
+        """Coarse windows of some stems; the last answer is kept, sessions ask the same again."""
+        key = chosen.tobytes()
+        embedding = self._embedding(pool)
+        known = self._known[pool].chosen
+        if key not in known:
+            known.clear()
+            known[key] = embedding_windows(embedding, pool, chosen)
+        return known[key]
 
-
-def _keep(known: dict[int, Embedding], index: int, values: NDArray[np.float32]) -> None:
-    if len(known) >= _KEPT_STEMS:
-        known.pop(next(iter(known)))
-    known[index] = np.ascontiguousarray(values, dtype=np.float16)
-
-
-def _beats(pool: RolePool, index: int) -> BeatInput:
-    rows = pool.rows(index)
-    rows = slice(rows.start, rows.start + int(pool.bars[index]) * pool.beats_per_bar)
-    return beat_context(
-        pool.chroma[rows].astype(np.float32),
-        pool.onsets[rows],
-        pool.active[rows],
-        beats_per_bar=pool.beats_per_bar,
-    )
+    def _embedding(self, pool: RolePool) -> Embedding:
+        """What is stored with the pool, or else made from its features now; kept."""
+        if pool not in self._known:
+            stored = pool.embeddings
+            model = self._model
+            self._known[pool] = _Known(stored.of(model) if stored else embed_pool(model, pool))
+        return self._known[pool].embedding
 
 
-def _along(scores: Sequence[float], axis: int, axes: int) -> NDArray[np.float32]:
+def _whole_bars(pool: RolePool, index: int) -> slice:
+    first = pool.rows(index).start
+    return slice(first, first + int(pool.bars[index]) * pool.beats_per_bar)
+
+
+def _log_odds(score: float) -> float:
+    inside = min(max(score, _CERTAIN), 1 - _CERTAIN)
+    return float(np.log(inside / (1 - inside)))
+
+
+def _along(values: Sequence[float], axis: int, axes: int) -> NDArray[np.float32]:
     shape = [1] * axes
-    shape[axis] = len(scores)
-    return np.array(scores, dtype=np.float32).reshape(shape)
+    shape[axis] = len(values)
+    return np.array(values, dtype=np.float32).reshape(shape)
 
 
 def _over(table: NDArray[np.float32], a: int, b: int, axes: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import MissingDependency
+from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import FitSizes, dense_weights, shapes_of
 
 __all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
@@ -25,23 +26,10 @@ __all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
 #: The checkpoint that is installed with the package.
 SHIPPED_FIT: Final = Path(__file__).parent / "checkpoints" / "fit.safetensors"
 #: Newest record that can be read, and the largest file that can be a fit model [bytes].
-_VERSION: Final = 1
-_LARGEST: Final = 12 << 20
+_VERSION: Final = 1  # of the record; a model of other inputs or curves lacks their names
+_LARGEST: Final = 12 << 20  # bytes
+_TAG_DIGITS: Final = 16
 _DTYPES: Final = {"float16": "torch.float16", "float32": "torch.float32"}
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A logistic curve from similarity to probability."""
-
-    slope: float
-    offset: float
-
-    def __call__(self, similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities in (0, 1)."""
-        exponent = np.clip(self.slope * similarity + self.offset, -30, 30)
-        probability: NDArray[np.float32] = (1 / (1 + np.exp(-exponent))).astype(np.float32)
-        return probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +39,14 @@ class FitModel:
     Args:
         weights: from :func:`~engine.models.fit_net.dense_weights`.
         sizes: widths of the towers.
-        harmony: curve of voice and stem.
-        rhythm: curve of stem and drums.
+        curves: from similarities to scores.
+        tag: hex digest of the weights, which names embeddings made with them.
     """
 
     weights: Mapping[str, NDArray[np.float32]]
     sizes: FitSizes
-    harmony: Curve
-    rhythm: Curve
+    curves: FitCurves
+    tag: str = ""
 
 
 def load_fit(path: Path = SHIPPED_FIT) -> FitModel:
@@ -109,10 +97,7 @@ def _model(
 ) -> FitModel:
     try:
         sizes = FitSizes(**{name: int(settings[name]) for name in FitSizes.__dataclass_fields__})
-        curves = [
-            Curve(float(settings[f"{pair}.slope"]), float(settings[f"{pair}.offset"]))
-            for pair in ("harmony", "stem_drums")
-        ]
+        curves = FitCurves.of(settings)
     except KeyError as error:
         _refuse(path, f"does not say its {error}", "checkpoint_mismatch", error)
     expected = shapes_of(sizes)
@@ -120,7 +105,7 @@ def _model(
     if found != expected:
         wrong = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
         _refuse(path, f"has other weights than expected ({wrong[0]})", "checkpoint_mismatch")
-    return FitModel(dense_weights(tensors), sizes, *curves)
+    return FitModel(dense_weights(tensors), sizes, curves, _sha_of(tensors)[:_TAG_DIGITS])
 
 
 def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
@@ -135,5 +120,8 @@ def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
 
 
 def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
-    hint = "Update dawlink, or train it again with dawlink train fit."
+    hint = (
+        "Install dawlink anew, or train it again with `dawlink train fit`; until then rank with "
+        "--model automashupper."
+    )
     raise MissingDependency(f"The checkpoint {path} {what}.", hint=hint, code=code) from error

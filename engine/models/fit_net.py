@@ -1,6 +1,7 @@
 """The towers of the fit model, in NumPy: what a voice and a stem look like to each other.
 
-The *pitch tower* maps (beats, 12) chroma to (beats, 12, values). Every layer is a circulant over
+The *pitch tower* maps chroma, of whole beats and of both their halves, (beats, 12, 3) to
+(beats, 12, values). Every layer is a circulant over
 the twelve pitch classes, so transposing the input by k semitones rolls the output by k: one
 embedding serves all transpositions (group-equivariant convolution, Cohen & Welling 2016, for the
 cyclic group of semitones). Depthwise convolutions over beats give it a view of 14 beats to either
@@ -18,15 +19,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.analysis.records import STEPS_PER_BEAT
+from engine.analysis.records import (
+    LOGFREQ_FLOOR_DB,
+    LOGFREQ_FRAMES,
+    STEPS_PER_BEAT,
+)
 
 __all__ = [
     "BLOCK_DILATIONS",
     "CONTEXT",
+    "PITCH_INPUTS",
     "TAPS",
     "BeatInput",
     "FitSizes",
-    "beat_context",
+    "beat_input",
     "circulant",
     "dense_weights",
     "pitch_tower",
@@ -39,6 +45,12 @@ TAPS: Final = 5
 BLOCK_DILATIONS: Final = (1, 2, 4)
 #: Values beside the chroma: sounding, three onset densities, sine and cosine of the bar's phase.
 CONTEXT: Final = 6
+#: Values per pitch class: chroma of the beat, of its first and of its second half.
+PITCH_INPUTS: Final = 3
+#: Chroma of half beats folds the stored semitones as that of beats: from C2 to B6, compressed.
+_HALVES: Final = 2
+_CHROMA_BINS: Final = slice(12, 72)
+_CHROMA_COMPRESSION: Final = 100.0
 #: Values of a beat in the rhythm tower: onsets, sine and cosine of the bar's phase.
 _PATTERN: Final = 3 * STEPS_PER_BEAT + 2
 #: Beats whose embedding is shorter than this before scaling have nothing to say.
@@ -70,7 +82,7 @@ class BeatInput:
     """Consecutive beats as the towers see them.
 
     Args:
-        chroma: (beats, 12) norm 1 or 0.
+        chroma: (beats, 12 * 3) three values per pitch class, each of norm 1 or so, or 0.
         context: (beats, 6), see :data:`CONTEXT`.
         pattern: (beats, 38) onsets in [0, 1] and the bar's phase.
         active: (beats,) 1 where the part sounds, else 0.
@@ -82,31 +94,50 @@ class BeatInput:
     active: NDArray[np.float32]
 
 
-def beat_context(
-    chroma: NDArray[np.float32],
-    onsets: NDArray[np.uint8],
-    active: NDArray[np.bool_],
-    *,
-    beats_per_bar: int,
+def beat_input(
+    rows: NDArray[np.void], active: NDArray[np.bool_], *, beats_per_bar: int, transpose: int = 0
 ) -> BeatInput:
     """Prepare beats that begin on a downbeat.
 
     Args:
-        chroma: (beats, 12).
-        onsets: (beats, 12 steps, 3 bands).
+        rows: (beats,) of :data:`~engine.analysis.records.BEAT_ROW`; where ``logfreq`` is empty,
+            the halves of a beat sound like the whole.
         active: (beats,) bool.
         beats_per_bar: metre.
+        transpose: semitones up.
     """
     sounding = active.astype(np.float32)
     turn = 2 * np.pi * (np.arange(active.size) % beats_per_bar) / beats_per_bar
     phase = np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
-    strength = onsets.astype(np.float32) * np.float32(1 / 255)
+    strength = rows["onsets"].astype(np.float32) * np.float32(1 / 255)
     density = np.minimum(strength.sum(axis=1) / 2, 2.0)
     context = np.concatenate([sounding[:, None], density, phase], axis=1).astype(np.float32)
     pattern = np.concatenate([strength.reshape(active.size, -1), phase], axis=1)
+    whole = rows["chroma"].astype(np.float32)
+    chroma = np.concatenate([whole[:, :, None], _halves(rows["logfreq"], whole)], axis=2)
+    chroma = np.roll(chroma, transpose, axis=1) * sounding[:, None, None]
     return BeatInput(
-        chroma.astype(np.float32) * sounding[:, None], context, pattern.astype(np.float32), sounding
+        np.ascontiguousarray(chroma.reshape(active.size, -1), dtype=np.float32),
+        context,
+        pattern.astype(np.float32),
+        sounding,
     )
+
+
+def _halves(logfreq: NDArray[np.uint8], whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(beats, 12, 2) chroma of both halves of each beat, of norm 1 on average."""
+    level = np.arange(256)
+    power = 10 ** (LOGFREQ_FLOOR_DB / 10 * (1 - level / 255)) * (level > 0)
+    compressed = np.log1p(_CHROMA_COMPRESSION * power).astype(np.float32)[
+        logfreq[:, :, _CHROMA_BINS]
+    ]
+    octaves = (_CHROMA_BINS.stop - _CHROMA_BINS.start) // 12
+    shape = (-1, _HALVES, LOGFREQ_FRAMES // _HALVES, octaves, 12)
+    halves = compressed.reshape(shape).sum(axis=(2, 3)).transpose(0, 2, 1)
+    norm = np.sqrt(np.square(halves).sum(axis=(1, 2), keepdims=True) / _HALVES)
+    same = np.repeat(whole[:, :, None], _HALVES, axis=2)
+    scaled: NDArray[np.float32] = np.where(norm > 0, halves / np.maximum(norm, 1e-6), same)
+    return scaled
 
 
 def shapes_of(sizes: FitSizes) -> dict[str, tuple[int, ...]]:
@@ -114,7 +145,7 @@ def shapes_of(sizes: FitSizes) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     c, w = sizes.channels, sizes.rhythm_width
     for tower in _PITCH_TOWERS:
-        shapes[f"{tower}.in"] = (12, 1, c)
+        shapes[f"{tower}.in"] = (12, PITCH_INPUTS, c)
         shapes[f"{tower}.context"] = (CONTEXT, c)
         shapes[f"{tower}.bias"] = (c,)
         for block in range(len(BLOCK_DILATIONS)):

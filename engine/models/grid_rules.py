@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.records import STEPS_PER_BEAT
-from engine.models.alignment import rolled
 from engine.models.clip_query import ClipQuery, prepare, safe_ratio, unit_rows
-from engine.models.coarse import Windows, best_per_stem, clip_windows
-from engine.models.exact import Rules, StemBars, place_exactly
+from engine.models.coarse import Windows, best_per_stem, clip_windows, phases, spectral
+from engine.models.exact import Rules, StemBars, by_pool, place_exactly
 from engine.models.pool import RolePool, window_vectors
 from engine.models.ranker import ClipFeatures, Fit, Search
 from engine.theory import Role
@@ -107,28 +106,21 @@ def _coarse(
     if pitched:
 
         def products(lead: int) -> NDArray[np.float32]:
-            rows = _clip_rows(clip, lead, shifts)
-            return (rows.reshape(-1, rows.shape[2]) @ windows.harmony).reshape(*rows.shape[:2], -1)
+            return spectral(_clip_cells(clip, lead), windows)
 
-    else:
-        # a mean bar does not change when the clip moves by whole bars
-        rhythm = (windows.rhythm @ _mean_bar(clip))[None, None, :]
+        return best_per_stem(products, windows, bars=clip.bars, turn=phases(shifts))
 
-        def products(lead: int) -> NDArray[np.float32]:
-            del lead
-            return rhythm
-
-    return best_per_stem(products, windows, bars=clip.bars)
+    # a mean bar does not change when the clip moves by whole bars
+    rhythm = (windows.rhythm @ _mean_bar(clip))[None, None, :]
+    return best_per_stem(lambda _lead: rhythm, windows, bars=clip.bars)
 
 
-def _clip_rows(clip: ClipQuery, lead: int, shifts: tuple[int, ...]) -> NDArray[np.float32]:
-    """(clip_windows, shifts, values) the clip's harmony, four bars at a time."""
+def _clip_cells(clip: ClipQuery, lead: int) -> NDArray[np.float32]:
+    """(clip_windows, bars, 12) the clip's harmony, four bars at a time."""
     chroma = clip_windows(clip.chroma, bars=clip.bars, lead=lead)
     silent = np.zeros((chroma.shape[0], STEPS_PER_BEAT, 3), dtype=np.float32)
     harmony, _ = window_vectors(chroma, silent, clip.beats_per_bar)
-    cells = rolled(harmony.reshape(harmony.shape[0], -1, 12), shifts)
-    rows = cells.reshape(harmony.shape[0], -1, len(shifts)).transpose(0, 2, 1)
-    return np.ascontiguousarray(rows)
+    return harmony.reshape(harmony.shape[0], -1, 12)
 
 
 def _mean_bar(clip: ClipQuery) -> NDArray[np.float32]:
@@ -146,18 +138,23 @@ def _voice_of_clip(clip: ClipQuery) -> _Voice:
 
 
 def _voice(clip: ClipQuery, members: Sequence[tuple[RolePool, Fit]], rules: Rules) -> _Voice:
-    chroma, onsets, bands = [], [], []
-    for pool, fit in members:
-        stem = StemBars.of(pool, np.array([fit.index]))
-        bars = fit.start_bar + np.arange(clip.bars) % fit.loop_bars
-        moved = np.roll(stem.chroma[bars].reshape(-1, 12), fit.semitones, axis=1)
-        chroma.append(moved.reshape(-1))
-        onsets.append(stem.onsets[bars].reshape(-1))
-        bands.append(np.sqrt(stem.power[bars].mean(axis=0)))
-    levels = np.stack(bands)
+    count, bars = len(members), clip.bars
+    chroma = np.empty((count, clip.chroma.size), np.float32)
+    onsets = np.empty((count, clip.onsets.size), np.float32)
+    levels = np.empty((count, 3), np.float32)
+    for pool, numbers in by_pool(members).items():
+        fits = [members[number][1] for number in numbers]
+        stems = StemBars.placed(pool, fits, bars)
+        shifts = np.array([fit.semitones for fit in fits])
+        classes = (np.arange(12) - shifts[:, None]) % 12
+        cells = stems.chroma.reshape(len(fits), -1, 12)
+        moved = np.take_along_axis(cells, classes[:, None, :], axis=2)
+        chroma[numbers] = moved.reshape(len(fits), -1)
+        onsets[numbers] = stems.onsets.reshape(len(fits), -1)
+        levels[numbers] = np.sqrt(stems.power.reshape(len(fits), bars, 3).mean(axis=1))
     return _Voice(
-        chroma=unit_rows(np.stack(chroma)),
-        onsets=unit_rows(np.stack(onsets)),
+        chroma=unit_rows(chroma),
+        onsets=unit_rows(onsets),
         bands=safe_ratio(levels, levels.sum(axis=1, keepdims=True)),
         pitched=members[0][0].transposable or rules.harmony_of_drums,
     )

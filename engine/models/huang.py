@@ -8,11 +8,11 @@ fully connected layers. PreMixNet has a SourceNet of its own for each of vocal, 
 percussion; PostMixNet has one for their sum. How time is summarised is told as adding maximum and
 average; it is read here as the sum of both over time, one number per filter.
 
-Input is (batch, sources, frames, mels) of :mod:`engine.models.mel`; output is (batch, 2) logits,
-class 0 "good", class 1 "bad". The probability of class 0 is the mashability. At full width 38.76
-and 13.07 million numbers; almost all sit in the kernel over all bins. ``bottleneck`` puts a 1 × 1
-convolution to so many channels before it, ``width`` scales every filter count: with 0.25 and 32
-an example costs a sixteenth of the work, which two CPU cores can train.
+Input is (batch, sources, frames, mels) of :mod:`engine.models.beat_mel`; output is (batch, 2)
+logits, class 0 "good", class 1 "bad". The probability of class 0 is the mashability. At full width
+38.76 and 13.07 million numbers; almost all sit in the kernel over all bins. ``bottleneck`` puts a
+1 × 1 convolution to so many channels before it, ``width`` scales every filter count: with 0.125 and
+32 an example costs a fiftieth of the work, which two CPU cores can train.
 
 LSRO (label smoothing regularisation for outliers): examples without a label have the uniform
 target, so their loss is ``-(log p0 + log p1) / 2`` and pulls both probabilities to one half.
@@ -102,8 +102,43 @@ class MixNet(nn.Module):
                 f"expected (batch, {expected[0]}, frames, {expected[1]}), got {spectra.shape}"
             )
         heard = [net(spectra[:, i : i + 1]) for i, net in enumerate(self.source_nets)]
-        mixed = self.mix(self.narrow(torch.cat(heard, dim=1))).squeeze(3)
-        summary = mixed.mean(dim=2) + mixed.amax(dim=2)
+        return self._decided(self.mix(self.narrow(torch.cat(heard, dim=1))))
+
+    def part(self, source: int, planes: Tensor) -> Tensor:
+        """(batch, filters, frames / 4): what one source alone adds to the first joint layer.
+
+        All before the first joint non-linearity is linear over the sources, so this is made once
+        for every stem and :meth:`judged` is all that a triple costs.
+
+        Args:
+            source: 0 vocal (or the sum), 1 harmony, 2 drums.
+            planes: (batch, frames, mels) of that source.
+        """
+        heard = self.source_nets[source](planes.unsqueeze(1))
+        kernel = self._first.weight
+        own = slice(source * heard.shape[1], (source + 1) * heard.shape[1])
+        if isinstance(self.narrow, nn.Conv2d):
+            bias = self.narrow.bias if source == 0 else None
+            heard = nn.functional.conv2d(heard, self.narrow.weight[:, own], bias)
+        else:
+            kernel = kernel[:, own]
+        return nn.functional.conv2d(heard, kernel, padding=(1, 0)).squeeze(3)
+
+    def judged(self, parts: Tensor) -> Tensor:
+        """(batch, 2) logits of (batch, filters, frames / 4) parts of all sources, added up."""
+        bias = self._first.bias
+        total = parts if bias is None else parts + bias[:, None]
+        return self._decided(self.mix[1:](total.unsqueeze(3)))
+
+    @property
+    def _first(self) -> nn.Conv2d:
+        layer = self.mix[0]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
+    def _decided(self, mixed: Tensor) -> Tensor:
+        over_time = mixed.squeeze(3)
+        summary = over_time.mean(dim=2) + over_time.amax(dim=2)
         logits: Tensor = self.out(torch.relu(self.hidden(summary)))
         return logits
 

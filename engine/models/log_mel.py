@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = ["HOP_SAMPLES", "MEL_BANDS", "SAMPLE_RATE", "LogMel", "MelStatistics", "mel_filters"]
 
@@ -88,6 +89,20 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """(batch, 80, samples // 160) of (batch, samples) at 16 kHz, at least 201 samples."""
         return (self.raw(samples) - self.statistics.mean) / self.statistics.std
+
+    @torch.no_grad()
+    def at(self, samples: Tensor, centres: Tensor) -> Tensor:
+        """(80, columns) of (samples,) audio, each centred on a sample [0, samples - 1].
+
+        What the frames of audio look like that was stretched without a trace: a stretcher moves
+        frames in time and keeps what they sound like.
+        """
+        half = FFT_SAMPLES // 2
+        padded = functional.pad(samples[None], (half, half), mode="reflect")[0]
+        frames = padded.unfold(0, FFT_SAMPLES, 1)[centres] * self.window
+        power = torch.fft.rfft(frames).abs().square()
+        logarithms = torch.log(self.filters @ power.T + EPSILON)
+        return (logarithms - self.statistics.mean) / self.statistics.std
 
     @torch.no_grad()
     def measure(self, samples: Tensor) -> MelStatistics:

@@ -13,6 +13,8 @@ so that a full-scale sine reads 1; masks are (batch, 2, bands, frames), song 1 f
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +40,8 @@ _COMPRESSION: Final = 100.0
 _LEVEL_FLOOR: Final = 1e-8
 _LEVEL_CENTRE: Final = -4.0
 _LEVEL_SPREAD: Final = 2.0
+#: Long songs go through the network in pieces of so many frames, 60 s: 60 MB at a time.
+_PIECE_FRAMES: Final = 6000
 #: Before training both songs are heard at 0.88.
 _FIRST_BIAS: Final = 2.0
 
@@ -48,6 +52,11 @@ class MaskConfig:
 
     width: int = 48
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+
+    @property
+    def context_frames(self) -> int:
+        """How far to each side a frame's weights depend on others."""
+        return 2 + sum(self.dilations)
 
     def __post_init__(self) -> None:
         if self.width < 1 or not self.dilations or min(self.dilations) < 1:
@@ -92,10 +101,28 @@ class MaskNetwork(nn.Module):
         """(2, bands, frames) weights of two songs that begin together; the longer one counts."""
         songs = [_mono(song) for song in (first, second)]
         length = max(song.shape[-1] for song in songs)
+        padded = [functional.pad(song, (0, length - song.shape[-1])) for song in songs]
+        frames = length // HOP_SAMPLES + 1
+        with _one_thread():
+            pieces = [
+                self._piece(padded, start, min(start + _PIECE_FRAMES, frames))
+                for start in range(0, frames, _PIECE_FRAMES)
+            ]
+        return np.concatenate(pieces, axis=-1)
+
+    def _piece(self, songs: Sequence[Tensor], start: int, end: int) -> NDArray[np.float32]:
+        """(2, bands, end - start) weights of these frames of (1, samples) songs, and no others.
+
+        What is cut out begins and ends beyond everything that the frames depend on: the
+        network's context, and the window of the outermost frame.
+        """
+        margin = self.config.context_frames + FFT_SAMPLES // HOP_SAMPLES + 1
+        first = max(start - margin, 0)
+        cut = slice(first * HOP_SAMPLES, (end + margin) * HOP_SAMPLES)
         device = self.last.weight.device
-        padded = [functional.pad(song, (0, length - song.shape[-1])).to(device) for song in songs]
-        weights = self(spectra(padded[0]), spectra(padded[1]))[0]
-        return np.asarray(weights.cpu().numpy(), dtype=np.float32)
+        weights = self(*(spectra(song[:, cut].to(device)) for song in songs))[0]
+        kept = weights[..., start - first : end - first]
+        return np.asarray(kept.cpu().numpy(), dtype=np.float32)
 
     def _levels(self, spectrum: Tensor) -> Tensor:
         """(batch, bands, frames) normalised log10 powers."""
@@ -128,6 +155,17 @@ def mask_loss(written: Tensor, mix: Tensor) -> Tensor:
     """Mean squared difference of compressed magnitudes of two spectra; phases do not count."""
     heard, wanted = (torch.log1p(_COMPRESSION * part.abs()) for part in (written, mix))
     return functional.mse_loss(heard, wanted)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of several threads differ in their last bits, and so would renders."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _mono(waveform: Waveform) -> Tensor:

@@ -1,13 +1,12 @@
-"""Mel spectrograms for the networks that look at spectra.
+"""The spectrum that the mix networks are given, and the mel filters over it.
 
 Huang et al. (AAAI 2021) give 128 mel bins and nothing else; the rest is chosen here and recorded
-in every checkpoint. 32 kHz and 10 kHz as the highest frequency: audio that was transposed by up to
-five semitones each way at 32 kHz is whole up to there, so the edge of the band does not tell how
-it was processed. 2048 samples = 64 ms separate semitones from about 260 Hz on and leave no mel
-filter empty; 640 samples = 20 ms is half of what a listener hears as being off the beat.
+in every checkpoint. 32 kHz and 10 kHz as the highest frequency: audio that is read up to five
+semitones lower is whole up to there, so the edge of the band does not tell how it was transposed.
+2048 samples = 64 ms separate semitones from about 260 Hz on and leave no mel filter empty; 640
+samples = 20 ms is half of what a listener hears as being off the beat.
 
-A spectrogram is (frames, mels) in time order, low to high, in decibels below full scale, moved and
-scaled to about [-1.3, 1.3]: ``(dB + 40) / 30``, floor -80 dB. A full-scale sine is 0 dB at most.
+Arrays are (frames, bins) in time order, low to high. A full-scale sine has power 1 in its bin.
 """
 
 from __future__ import annotations
@@ -24,13 +23,7 @@ from engine.models.torchaudio_compat import transforms
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["MEL", "MelSettings", "log_mel"]
-
-#: Centre and half-width of the decibel range, so that the networks see numbers around zero.
-_CENTRE_DB: Final = -40.0
-_SCALE_DB: Final = 30.0
-#: Power of -80 dB: quieter is silence.
-_FLOOR_POWER: Final = 1e-8
+__all__ = ["MEL", "MelSettings", "mel_filters", "power_spectrum"]
 
 
 @dataclass(frozen=True)
@@ -53,49 +46,63 @@ class MelSettings:
     lowest_hz: float = 30.0
     highest_hz: float = 10000.0
 
-    def frames_in(self, seconds: float) -> int:
-        """Frames that so many seconds take."""
-        return round(seconds * self.sample_rate / self.hop_samples)
-
 
 #: What the mix networks are trained on.
 MEL: Final = MelSettings()
 
 
-def log_mel(samples: NDArray[np.float32], settings: MelSettings = MEL) -> NDArray[np.float32]:
-    """(1 + samples // hop, mels) scaled log-mel spectrogram of a mono waveform.
+def power_spectrum(
+    samples: NDArray[np.float32], settings: MelSettings = MEL
+) -> NDArray[np.float32]:
+    """(1 + (samples - fft) // hop, fft / 2 + 1) power of a mono waveform.
 
     Args:
-        samples: (samples,) at ``settings.sample_rate``, at least half a window long.
+        samples: (samples,) at ``settings.sample_rate``, a window or more.
         settings: see :class:`MelSettings`.
     """
     import torch
 
-    if samples.ndim != 1 or samples.size <= settings.fft_samples // 2:
-        raise ValueError(f"a spectrogram needs mono audio of a window or more, got {samples.shape}")
+    if samples.ndim != 1 or samples.size < settings.fft_samples:
+        raise ValueError(f"a spectrum needs mono audio of a window or more, got {samples.shape}")
     with torch.no_grad():
-        decibels = _transform(settings)(torch.from_numpy(np.ascontiguousarray(samples)))
-    spectrum: NDArray[np.float32] = decibels.numpy().T
-    return ((spectrum - _CENTRE_DB) / _SCALE_DB).astype(np.float32)
+        power = _transform(settings)(torch.from_numpy(np.ascontiguousarray(samples)))
+    spectrum: NDArray[np.float32] = power.numpy().T
+    return spectrum
+
+
+@functools.lru_cache(maxsize=512)
+def mel_filters(semitones: float = 0.0, settings: MelSettings = MEL) -> NDArray[np.float32]:
+    """(fft / 2 + 1, mels) triangular filters of height 1 on the mel scale (O'Shaughnessy 1987).
+
+    Args:
+        semitones: the spectrum counts as transposed by so much: its bins are read at frequencies
+            ``2 ** (semitones / 12)`` times as high.
+        settings: see :class:`MelSettings`.
+    """
+    bins = np.arange(settings.fft_samples // 2 + 1) * settings.sample_rate / settings.fft_samples
+    place = bins * 2.0 ** (semitones / 12.0)
+    edges = np.linspace(_mel(settings.lowest_hz), _mel(settings.highest_hz), settings.mels + 2)
+    hz = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
+    up = (place[:, None] - hz[:-2]) / (hz[1:-1] - hz[:-2])
+    down = (hz[2:] - place[:, None]) / (hz[2:] - hz[1:-1])
+    filters: NDArray[np.float32] = np.maximum(np.minimum(up, down), 0.0).astype(np.float32)
+    return filters
+
+
+def _mel(hz: float) -> float:
+    return float(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
 @functools.lru_cache(maxsize=4)
 def _transform(settings: MelSettings) -> nn.Module:
-    from torch import nn
-
-    module = transforms()
-    mel = module.MelSpectrogram(
-        sample_rate=settings.sample_rate,
+    spectrogram: nn.Module = transforms().Spectrogram(
         n_fft=settings.fft_samples,
         hop_length=settings.hop_samples,
-        f_min=settings.lowest_hz,
-        f_max=settings.highest_hz,
-        n_mels=settings.mels,
+        center=False,
+        power=2.0,
         window_fn=_unit_hann,
     )
-    decibels = module.AmplitudeToDB("power")
-    decibels.amin = _FLOOR_POWER
-    return nn.Sequential(mel, decibels)
+    return spectrogram
 
 
 def _unit_hann(samples: int) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from engine.analysis.records import STEPS_PER_BEAT
 from engine.models.coarse import WINDOW_BARS_COARSE, Windows
 from engine.theory import Role
+
+if TYPE_CHECKING:
+    from engine.models.audio_source import AudioSource
+    from engine.models.fit_embedding import EmbeddingSource
 
 __all__ = ["RolePool", "window_vectors"]
 
@@ -43,6 +47,10 @@ class RolePool:
         active: (beats,) bool.
         start_step: placements may begin on every ``start_step``-th bar (2 for pools folded to
             double tempo, whose source bars are two session bars long).
+        multiplier: session beats per source beat.
+        sounds: where the stems' audio is; None where there are only features.
+        logfreq: (beats, 4, 96) uint8, where no embedding was stored and one may be made from them.
+        embeddings: where all beats' embedding is stored; None where there are only features.
     """
 
     role: Role
@@ -54,6 +62,10 @@ class RolePool:
     bands: NDArray[np.float16]
     active: NDArray[np.bool_]
     start_step: int = 1
+    multiplier: float = 1.0
+    sounds: AudioSource | None = None
+    logfreq: NDArray[np.uint8] | None = None
+    embeddings: EmbeddingSource | None = None
     _chosen: dict[bytes, Windows] = field(default_factory=dict, repr=False)
     _folded: dict[tuple[float, bytes], RolePool] = field(default_factory=dict, repr=False)
 
@@ -118,6 +130,9 @@ class RolePool:
             bands=np.concatenate([p[2] for p in parts]),
             active=np.concatenate([p[3] for p in parts]),
             start_step=2 if multiplier == 2.0 else 1,
+            multiplier=multiplier,
+            sounds=self.sounds,
+            embeddings=_folded_embeddings(self, multiplier, chosen),
         )
 
 
@@ -154,6 +169,24 @@ def _split_in_two(pool: RolePool, index: int) -> _Rows:
         np.repeat(pool.bands[rows], 2, axis=0),
         np.repeat(pool.active[rows], 2),
     )
+
+
+def _folded_embeddings(
+    pool: RolePool, multiplier: float, chosen: NDArray[np.int64]
+) -> EmbeddingSource | None:
+    """Beats of the stems ``chosen``, those that :func:`_merge_pairs` and the other one take."""
+    if pool.embeddings is None:
+        return None
+    from engine.models.fit_embedding import FoldedEmbeddings
+
+    two_bars = 2 * pool.beats_per_bar
+    beats = []
+    for index in chosen:
+        rows = pool.rows(int(index))
+        count = rows.stop - rows.start
+        kept = count // two_bars * two_bars if multiplier == 0.5 else count
+        beats.append(np.arange(rows.start, rows.start + kept))
+    return FoldedEmbeddings(pool.embeddings, np.concatenate(beats), multiplier != 0.5)
 
 
 def window_vectors(

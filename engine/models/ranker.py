@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.models.audio_source import Sound
 from engine.models.pool import RolePool
 from engine.theory import Role
 
@@ -34,6 +35,7 @@ class ClipFeatures:
         beats_per_bar: metre.
         transpose: semitones that the session applies to the clip; the rows are untransposed.
         key_profile: (12,) pitch-class weights of the session's key when a person stated it.
+        sound: its audio, transposed as the session hears it; None where there are only features.
     """
 
     rows: NDArray[np.void]
@@ -41,6 +43,7 @@ class ClipFeatures:
     beats_per_bar: int
     transpose: int = 0
     key_profile: NDArray[np.float32] | None = None
+    sound: Sound | None = None
 
     def __post_init__(self) -> None:
         if self.rows.size == 0 or self.rows.size % self.beats_per_bar:
@@ -56,11 +59,16 @@ class ClipFeatures:
 
 @dataclass(frozen=True)
 class Search:
-    """What may be tried: transpositions (ignored for drums) and how many stems to hand back."""
+    """What may be tried: transpositions (ignored for drums) and how many stems to hand back.
+
+    A model that listens to audio may open ``listen`` files for it, as many as it likes when None;
+    it hands back no more than those.
+    """
 
     semitones: Sequence[int] = (0,)
     keep: int = 64
     seed: int = 0
+    listen: int | None = 24
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import MissingDependency, UsageError
 from engine.models.ranker import Ranker
 
-__all__ = ["DEFAULT_MODEL", "MODEL_NAMES", "load_ranker"]
+if TYPE_CHECKING:
+    from engine.models.huang import NetKind
 
-#: The best model that needs no checkpoint.
-DEFAULT_MODEL: Final = "automashupper"
+__all__ = ["DEFAULT_MODEL", "MODEL_NAMES", "SHIPPED", "load_ranker"]
+
+#: What ranks when nobody chooses; its checkpoint comes with dawlink.
+DEFAULT_MODEL: Final = "fit"
 
 #: Every name that ``--model`` understands; the learned ones need a trained checkpoint.
 MODEL_NAMES: Final = (
@@ -26,21 +31,32 @@ MODEL_NAMES: Final = (
 )
 
 
-def load_ranker(name: str) -> Ranker:
+#: Checkpoints that are installed with the package.
+SHIPPED: Final = Path(__file__).parent / "checkpoints"
+
+
+def load_ranker(name: str, *, folders: Sequence[Path] = ()) -> Ranker:
     """The ranker called ``name``.
+
+    Args:
+        name: one of :data:`MODEL_NAMES`.
+        folders: where checkpoints (``NAME.safetensors``) are looked for before those that come
+            with dawlink.
 
     Raises:
         UsageError: there is no such model.
-        MissingDependency: the model is known, but has no trained checkpoint here.
+        MissingDependency: the model is known, but its checkpoint is not here or is damaged.
     """
-    makers = _makers()
+    makers = _makers(folders)
     if name in makers:
         return makers[name]()
     available = ", ".join(makers)
     if name in MODEL_NAMES:
+        where = f" in {folders[0]}" if folders else ""
         raise MissingDependency(
             f"The model {name!r} has no trained checkpoint here.",
-            hint=f"Choose one of {available}.",
+            hint=f"Train it (dawlink train {name}) and put {name}.safetensors{where}, "
+            f"or choose one of {available}.",
             code="no_checkpoint",
         )
     raise UsageError(
@@ -48,18 +64,44 @@ def load_ranker(name: str) -> Ranker:
     )
 
 
-def _makers() -> dict[str, Callable[[], Ranker]]:
+def _makers(folders: Sequence[Path]) -> dict[str, Callable[[], Ranker]]:
     from engine.models.automashupper import automashupper, automashupper_tool
     from engine.models.baselines import MeanChroma, RandomFit
     from engine.models.fit_checkpoint import SHIPPED_FIT
 
+    learned: dict[str, Callable[[Path], Ranker]] = {
+        "premixnet": lambda path: _mix(path, "premixnet"),
+        "postmixnet": lambda path: _mix(path, "postmixnet"),
+        "stem-jepa": _stem_jepa,
+    }
+    found = {name: _checkpoint(name, folders) for name in learned}
     return {
         **({"fit": _fit} if SHIPPED_FIT.is_file() else {}),
+        **{name: partial(learned[name], path) for name, path in found.items() if path is not None},
         "automashupper": automashupper,
         "automashupper-tool": automashupper_tool,
         "chroma": MeanChroma,
         "random": RandomFit,
     }
+
+
+def _checkpoint(name: str, folders: Sequence[Path]) -> Path | None:
+    """The first checkpoint of this model; None when there is none."""
+    places = [folder / f"{name}.safetensors" for folder in (*folders, SHIPPED)]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _mix(path: Path, kind: NetKind) -> Ranker:
+    from engine.models.mix_ranker import MixRanker
+    from engine.training.huang import load_mix_net
+
+    return MixRanker(load_mix_net(path, kind))
+
+
+def _stem_jepa(path: Path) -> Ranker:
+    from engine.models.jepa_ranker import load_jepa_ranker
+
+    return load_jepa_ranker(path)
 
 
 def _fit() -> Ranker:

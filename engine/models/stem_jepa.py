@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,15 +36,23 @@ from engine.theory import Role
 
 __all__ = [
     "JEPA_ROLES",
+    "LABELS",
     "PUBLISHED",
     "SMALL",
     "JepaConfig",
     "StemJepa",
     "jepa_loss",
+    "standardised",
 ]
 
 #: Label of each role: its index, in the channel order of the authors' files.
 JEPA_ROLES: Final[tuple[Role, ...]] = ("bass", "drums", "other", "vocals")
+#: Labels that other roles are asked by: a sum by its larger part.
+LABELS: Final[Mapping[Role, Role]] = {
+    **{role: role for role in JEPA_ROLES},
+    "percussion": "drums",
+    "harmonic": "other",
+}
 PATCH: Final = 16
 ROWS: Final = MEL_BANDS // PATCH
 #: 8 s, the length of a training crop and of a chunk of an embedding.
@@ -179,15 +187,37 @@ class StemJepa(nn.Module):
             slow.lerp_(fast, 1.0 - tau)
 
     @torch.no_grad()
+    def columns(self, image: Tensor, role: Role | None = None) -> Tensor:
+        """(columns, 5, width) tokens of an (80, frames) image, read in chunks of 800 frames.
+
+        Args:
+            image: of a stem; or of a mix, when a role is asked for. Frames must be a multiple
+                of 16.
+            role: None for the target encoder's view, else what the predictor expects.
+
+        Raises:
+            ValueError: the network has no label for the role.
+        """
+        count = image.shape[1] // CHUNK_FRAMES
+        whole, rest = image[:, : count * CHUNK_FRAMES], image[None, :, count * CHUNK_FRAMES :]
+        chunks = whole.reshape(MEL_BANDS, count, CHUNK_FRAMES).transpose(0, 1)
+        parts = [chunks[i : i + _EMBED_BATCH] for i in range(0, count, _EMBED_BATCH)]
+        parts += [rest] if rest.shape[2] else []
+        tokens = [self._tokens(part, role).transpose(1, 2).flatten(0, 1) for part in parts]
+        return torch.cat(tokens)
+
+    def embed(self, image: Tensor, role: Role | None = None) -> NDArray[np.float32]:
+        """(5 * width,) embedding: the mean of :meth:`columns`, layer-normalised, of length 1."""
+        return np.asarray(standardised(self.columns(image, role).mean(dim=0)[None])[0].numpy())
+
     def embed_stem(self, stem: Waveform) -> NDArray[np.float32]:
         """(5 * width,) embedding of a stem in the gallery: the target encoder's view.
 
         Raises:
             UnusableInput: the audio is shorter than one column of patches (160 ms).
         """
-        return self._embed(stem, role=None)
+        return self.embed(self.image(stem))
 
-    @torch.no_grad()
     def embed_query(self, mix: Waveform, role: Role) -> NDArray[np.float32]:
         """(5 * width,) embedding of the stem of ``role`` that ``mix`` asks for.
 
@@ -195,25 +225,47 @@ class StemJepa(nn.Module):
             UnusableInput: the audio is shorter than one column of patches (160 ms).
             ValueError: the network has no label for the role.
         """
+        return self.embed(self.image(mix), role)
+
+    @torch.no_grad()
+    def image(self, waveform: Waveform) -> Tensor:
+        """(80, frames) of a whole piece; silence fills the last column of patches.
+
+        Raises:
+            UnusableInput: the audio is shorter than one column of patches (160 ms).
+        """
+        mono = resample(Waveform(waveform.mono()[np.newaxis], waveform.sample_rate), SAMPLE_RATE)
+        samples = mono.samples[0]
+        if samples.size < COLUMN_SAMPLES:
+            raise UnusableInput(
+                f"{waveform.duration_s:.3f} s of audio are too short to embed; "
+                f"{COLUMN_SAMPLES / SAMPLE_RATE:.2f} s are needed.",
+                hint="Choose a longer clip.",
+            )
+        padded = torch.from_numpy(np.pad(samples, (0, -samples.size % COLUMN_SAMPLES)))
+        image: Tensor = self.log_mel(padded[None].to(self._device))[0]
+        return image
+
+    @property
+    def _device(self) -> torch.device:
+        return self.predictor.roles.weight.device
+
+    def _tokens(self, images: Tensor, role: Role | None) -> Tensor:
+        """(batch, 5, columns, width) of (batch, 80, frames)."""
+        if role is None:
+            tokens: Tensor = self.target(images)
+            return tokens
         if role not in JEPA_ROLES:
             raise ValueError(f"the role {role!r} has no label, only {', '.join(JEPA_ROLES)} do")
-        return self._embed(mix, role=role)
+        labels = torch.full((images.shape[0],), JEPA_ROLES.index(role), device=self._device)
+        predicted: Tensor = self.predictor(self.context(images), labels)
+        return predicted
 
-    def _embed(self, waveform: Waveform, *, role: Role | None) -> NDArray[np.float32]:
-        device = self.predictor.roles.weight.device
-        total = torch.zeros(ROWS, self.config.width, device=device)
-        columns = 0
-        for chunks in _chunks(waveform):
-            image = self.log_mel(chunks.to(device))
-            if role is None:
-                tokens = self.target(image)
-            else:
-                label = torch.full((image.shape[0],), JEPA_ROLES.index(role), device=device)
-                tokens = self.predictor(self.context(image), label)
-            total += tokens.sum(dim=(0, 2))
-            columns += tokens.shape[0] * tokens.shape[2]
-        flat = functional.layer_norm((total / columns).flatten(), (self.config.embedding_size,))
-        return np.asarray(functional.normalize(flat, dim=0).cpu().numpy(), dtype=np.float32)
+
+def standardised(tokens: Tensor) -> Tensor:
+    """(n, 5 * width) of (n, 5, width): layer-normalised as one vector each, of length 1."""
+    flat = tokens.flatten(1).cpu()
+    return functional.normalize(functional.layer_norm(flat, flat.shape[1:]), dim=1)
 
 
 def jepa_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -229,25 +281,3 @@ def jepa_loss(predicted: Tensor, target: Tensor) -> Tensor:
     wanted = centred / torch.sqrt(spread + _VARIANCE_FLOOR)
     cosine = functional.cosine_similarity(predicted.float(), wanted.float(), dim=-1)
     return (2.0 - 2.0 * cosine).mean()
-
-
-def _chunks(waveform: Waveform) -> Iterator[Tensor]:
-    """(chunks, samples) at 16 kHz: whole chunks together, then the short last one.
-
-    Silence fills the last column of patches.
-    """
-    mono = resample(Waveform(waveform.mono()[np.newaxis], waveform.sample_rate), SAMPLE_RATE)
-    samples = mono.samples[0]
-    if samples.size < COLUMN_SAMPLES:
-        raise UnusableInput(
-            f"{waveform.duration_s:.3f} s of audio are too short to embed; "
-            f"{COLUMN_SAMPLES / SAMPLE_RATE:.2f} s are needed.",
-            hint="Choose a longer clip.",
-        )
-    padded = np.pad(samples, (0, -samples.size % COLUMN_SAMPLES))
-    whole = padded.size // CHUNK_SAMPLES
-    chunks = torch.from_numpy(padded[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES))
-    for first in range(0, whole, _EMBED_BATCH):
-        yield chunks[first : first + _EMBED_BATCH]
-    if padded.size % CHUNK_SAMPLES:
-        yield torch.from_numpy(padded[whole * CHUNK_SAMPLES :])[None]

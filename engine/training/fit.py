@@ -18,7 +18,7 @@ import argparse
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +26,13 @@ import numpy as np
 import torch
 
 from engine.errors import UnusableInput
-from engine.models.fit_net import FitSizes
+from engine.models.fit import FitRanker
+from engine.models.fit_checkpoint import FitModel
+from engine.models.fit_curves import FitCurves
+from engine.models.fit_net import FitSizes, dense_weights
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
-from engine.training.fit_calibration import accuracies, calibrated, pair_scores
+from engine.training.fit_calibration import calibrated, drawn_songs, group_log_odds, reliability
+from engine.training.fit_check import ANY_KEY, KEY_GIVEN, midi_pairs, ranks
 from engine.training.fit_data import FitBank, chosen_windows, make_bank
 from engine.training.fit_loss import batch_loss
 from engine.training.fit_towers import FitTowers
@@ -51,24 +55,28 @@ class FitSettings:
     Args:
         sizes: widths of the towers.
         steps: batches.
+        schedule: batches over which the learning rate falls to its floor; a run may end before.
         batch: windows in a batch, fewer when there are not so many compositions.
         bank: windows that are rendered at a time.
         bank_passes: how often a bank's windows are drawn on average before the next is rendered.
         learning_rate: highest rate of AdamW.
         weight_decay: of AdamW.
+        rules: weight of the rules' score beside the learned similarity, chosen on validation songs.
         seed: of weights, windows and sounds.
         threads: of torch.
     """
 
     sizes: FitSizes = field(default_factory=FitSizes)
-    steps: int = 1600
+    steps: int = 1000
+    schedule: int = 1000
     batch: int = 80
-    bank: int = 5000
-    bank_passes: int = 3
+    bank: int = 4000
+    bank_passes: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
+    rules: float = 0.2
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
 
     def record(self) -> dict[str, Plain]:
         """As it is written into checkpoints; the number of threads changes nothing."""
@@ -77,7 +85,7 @@ class FitSettings:
 
     def rate(self, step: int) -> float:
         """Learning rate: a short rise, then half a cosine."""
-        done = (step + 1) / self.steps
+        done = min(1.0, (step + 1) / self.schedule)
         rise = min(1.0, done / _WARM_UP)
         return self.learning_rate * (rise * 0.5 * (1 + math.cos(math.pi * done)) + _LEAST_RATE)
 
@@ -174,12 +182,34 @@ def publish(
     outcome: Outcome,
 ) -> dict[str, float]:
     """Write the half-precision checkpoint that ranking reads; returns its metrics."""
-    halves = {name: torch.from_numpy(w.astype(np.float16)) for name, w in towers.weights().items()}
-    scores = pair_scores(towers, val, seed=settings.seed + 1)
-    metrics = {"steps_done": float(outcome.steps_done), **accuracies(scores)}
-    record: dict[str, Plain] = {**job.settings, **calibrated(scores)}
+    halves = {name: w.astype(np.float16) for name, w in towers.weights().items()}
+    rounded = {name: w.astype(np.float32) for name, w in halves.items()}
+    plain = FitCurves.plain(rules=settings.rules)
+    model = FitModel(dense_weights(rounded), settings.sizes, plain)
+    drawn = drawn_songs(val, seed=settings.seed + 1)
+    model = replace(model, curves=calibrated(model, drawn, seed=settings.seed + 1))
+    metrics = {"steps_done": float(outcome.steps_done), **_measured(model, val, settings.seed)}
+    record: dict[str, Plain] = {**job.settings, **model.curves.record()}
     info = CheckpointInfo("fit", record, job.data_sha, metrics)
-    save_checkpoint(out, halves, info=info)
+    tensors = {name: torch.from_numpy(values) for name, values in halves.items()}
+    save_checkpoint(out, tensors, info=info)
+    return metrics
+
+
+def _measured(model: FitModel, val: Sequence[MidiSong], seed: int) -> dict[str, float]:
+    """Ranks on validation windows, and the calibration error of groups of bed and drums."""
+    ranker = FitRanker(model)
+    pairs = midi_pairs(val, 2, seed=5)
+    metrics = {
+        f"val.rank.{key}": float(ranks(ranker, pairs, semitones=semitones).mean())
+        for key, semitones in (("key_given", KEY_GIVEN), ("any_key", ANY_KEY))
+    }
+    drawn = drawn_songs(val, seed=seed + 2)
+    for bars in (8, 16):
+        sums = group_log_odds(model, drawn, bars=bars, seed=seed + 2)
+        true, foreign = (odds * np.float32(model.curves.group) for odds in sums)
+        if true.size and foreign.size:
+            metrics[f"val.calibration_error.{bars}_bars"] = reliability(true, foreign).error
     return metrics
 
 
@@ -201,11 +231,13 @@ def _job(
         rate = settings.rate(number)
         for group in optimiser.param_groups:
             group["lr"] = rate
+        towers.half_precision = True
         loss = batch_loss(towers, *batches.at(number))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
         optimiser.step()
+        towers.half_precision = False
         value = float(loss.detach())
         if report is not None and (number + 1) % _REPORT_STEPS == 0:
             report(f"step {number + 1} of {settings.steps}, loss {value:.3f}")
@@ -229,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="corpus folder or archive")
     parser.add_argument("--out", type=Path, default=Path("fit.safetensors"))
     parser.add_argument("--steps", type=int, default=FitSettings().steps)
+    parser.add_argument("--schedule", type=int, default=None, help="as many as --steps by default")
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache-dir", type=Path, default=None)
@@ -238,7 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     outcome = train_fit(
         given.data,
         given.out,
-        settings=FitSettings(steps=given.steps, seed=given.seed),
+        settings=FitSettings(
+            steps=given.steps, schedule=given.schedule or given.steps, seed=given.seed
+        ),
         cache_dir=given.cache_dir,
         minutes=given.minutes,
         resume=given.resume,

@@ -3,8 +3,9 @@
 Every window of eight bars is one candidate, as if it were a stem of its own; the true one competes
 with the windows of other compositions only, because a song's other windows are near-duplicates.
 The normalised rank is the share of those that score higher (0 best, 0.5 chance; ties count half).
-*Key given* leaves all windows in their own keys; *any key* lets each take its best of twelve
-transpositions. Intervals resample songs, not windows (percentile bootstrap, Efron 1979).
+*Key given* leaves all windows in their own keys; *near* lets each take its best of the seven
+transpositions that ranking tries by default; *any key* its best of twelve. Intervals resample
+songs, not windows (percentile bootstrap, Efron 1979).
 """
 
 from __future__ import annotations
@@ -25,16 +26,21 @@ from engine.training.midi_corpus import MidiSong
 __all__ = [
     "ANY_KEY",
     "KEY_GIVEN",
+    "NEAR_KEYS",
     "Interval",
     "WindowPairs",
     "bootstrap",
     "compared",
     "midi_pairs",
+    "pool_of",
     "ranks",
+    "sounding",
 ]
 
 KEY_GIVEN: Final = (0,)
+NEAR_KEYS: Final = tuple(range(-3, 4))
 ANY_KEY: Final = tuple(range(-6, 6))
+_SEARCHES: Final = {"given": KEY_GIVEN, "near": NEAR_KEYS, "any": ANY_KEY}
 _RESAMPLES: Final = 2000
 
 
@@ -90,12 +96,12 @@ def ranks(
     ranker: Ranker, pairs: WindowPairs, *, semitones: Sequence[int] = KEY_GIVEN
 ) -> NDArray[np.float64]:
     """(queries,) normalised rank of each true bed."""
-    pool = _pool(pairs)
+    pool = pool_of(pairs.stems, role=pairs.role)
     groups = np.array(pairs.groups)
     search = Search(tuple(semitones), keep=len(pool))
     result = np.zeros(len(pairs.queries))
     for number, rows in enumerate(pairs.queries):
-        clip = ClipFeatures(rows, _sounding(rows), 4)
+        clip = ClipFeatures(rows, sounding(rows), 4)
         scores = np.full(len(pool), -np.inf)
         for fit in ranker.place(clip, pool, search):
             scores[fit.index] = fit.score
@@ -120,9 +126,9 @@ def bootstrap(values: NDArray[np.float64], groups: Sequence[str], *, seed: int =
 def compared(
     rankers: Mapping[str, Ranker], pairs: WindowPairs, *, reference: str
 ) -> dict[str, Interval]:
-    """Mean ranks of all rankers, key given and any key, and differences to ``reference``."""
+    """Mean ranks of all rankers in each search, and differences to ``reference``."""
     result: dict[str, Interval] = {}
-    for label, semitones in (("given", KEY_GIVEN), ("any", ANY_KEY)):
+    for label, semitones in _SEARCHES.items():
         found = {name: ranks(r, pairs, semitones=semitones) for name, r in rankers.items()}
         for name, values in found.items():
             result[f"{name}.{label}"] = bootstrap(values, pairs.query_groups)
@@ -132,21 +138,24 @@ def compared(
     return result
 
 
-def _pool(pairs: WindowPairs) -> RolePool:
-    rows = np.concatenate(list(pairs.stems))
-    lengths = [0, *(len(table) for table in pairs.stems)]
+def pool_of(stems: Sequence[NDArray[np.void]], *, role: Role) -> RolePool:
+    """A pool of stems in four-four; they sound where they have a level."""
+    rows = np.concatenate(list(stems))
+    lengths = [0, *(len(table) for table in stems)]
     return RolePool(
-        role=pairs.role,
+        role=role,
         beats_per_bar=4,
-        stem_ids=tuple(f"{i:06d}" for i in range(len(pairs.stems))),
+        stem_ids=tuple(f"{i:06d}" for i in range(len(stems))),
         offsets=np.cumsum(lengths).astype(np.int64),
         chroma=np.ascontiguousarray(rows["chroma"]),
         onsets=np.ascontiguousarray(rows["onsets"]),
         bands=np.ascontiguousarray(rows["bands"]),
-        active=_sounding(rows),
+        active=sounding(rows),
+        logfreq=np.ascontiguousarray(rows["logfreq"]),
     )
 
 
-def _sounding(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    sounding: NDArray[np.bool_] = rows["bands"].max(axis=1) > 0
-    return sounding
+def sounding(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """(beats,) where rows have a level."""
+    loud: NDArray[np.bool_] = rows["bands"].max(axis=1) > 0
+    return loud

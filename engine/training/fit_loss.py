@@ -127,7 +127,9 @@ def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.G
     columns = []
     for move in rng.choice(_MOVES, _MOVES_AT_A_TIME, replace=False):
         beats = slice(context + int(move), context + int(move) + WINDOW_BEATS)
-        alike = (stem.chroma[:, beats] * true).sum(axis=2).mean(axis=1) > _SAME_CHROMA
+        dots = (stem.chroma[:, beats] * true).sum(axis=2)
+        norms = np.linalg.norm(stem.chroma[:, beats], axis=2) * np.linalg.norm(true, axis=2)
+        alike = (dots / np.maximum(norms, 1e-6)).mean(axis=1) > _SAME_CHROMA
         cosine = (q * h[:, beats].flatten(1)).sum(dim=1) / math.sqrt(WINDOW_BEATS)
         columns.append(cosine.masked_fill(torch.from_numpy(alike), -2.0))
     return torch.stack(columns, dim=1)
@@ -136,8 +138,10 @@ def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.G
 def _transposed(part: BeatInput, keys: NDArray[np.int64]) -> BeatInput:
     """Each window moved up by its own number of semitones."""
     classes = (np.arange(12)[None, :] - keys[:, None]) % 12
-    chroma = np.take_along_axis(part.chroma, classes[:, None, :], axis=2)
-    return replace(part, chroma=chroma)
+    n, beats, _ = part.chroma.shape
+    values = part.chroma.reshape(n, beats, 12, -1)
+    chroma = np.take_along_axis(values, classes[:, None, :, None], axis=2)
+    return replace(part, chroma=chroma.reshape(n, beats, -1))
 
 
 def _faded(part: BeatInput, rng: np.random.Generator) -> BeatInput:

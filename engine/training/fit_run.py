@@ -33,7 +33,8 @@ def run(request: TrainRequest, tell: Tell) -> TrainReport:
     settings = FitSettings(seed=request.seed)
     if request.epochs is not None:
         songs = len(load_corpus(request.data[0]).of("train"))
-        settings = replace(settings, steps=request.epochs * math.ceil(songs / settings.batch))
+        steps = request.epochs * math.ceil(songs / settings.batch)
+        settings = replace(settings, steps=steps, schedule=steps)
     outcome = train_fit(
         request.data[0],
         request.out,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, NestedIOFunction
 
 from engine.models.fit_net import BLOCK_DILATIONS, TAPS, FitSizes, shapes_of
 
@@ -24,6 +25,7 @@ class FitTowers(nn.Module):
     def __init__(self, sizes: FitSizes, *, seed: int) -> None:
         super().__init__()
         self.sizes = sizes
+        self.half_precision = False
         generator = torch.Generator().manual_seed(seed)
         self.table = nn.ParameterDict(
             {
@@ -50,14 +52,14 @@ class FitTowers(nn.Module):
     def pitch(self, tower: str, chroma: Tensor, context: Tensor, active: Tensor) -> Tensor:
         """(songs, beats, 12, values), see :func:`engine.models.fit_net.pitch_tower`."""
         around = context @ self.weight(f"{tower}.context") + self.weight(f"{tower}.bias")
-        hidden = chroma @ self._circulant(f"{tower}.in") + around.repeat(1, 1, 12)
+        hidden = self._times(chroma, f"{tower}.in") + around.repeat(1, 1, 12)
         hidden = torch.relu(hidden)
         for block, dilation in enumerate(BLOCK_DILATIONS):
             taps = self.weight(f"{tower}.{block}.time").repeat(1, 12)
-            mixed = _over_beats(hidden, taps, dilation) @ self._circulant(f"{tower}.{block}.mix")
+            mixed = self._times(_over_beats(hidden, taps, dilation), f"{tower}.{block}.mix")
             bias = self.weight(f"{tower}.{block}.bias").repeat(12)
             hidden = hidden + torch.relu(mixed + bias)
-        values = hidden @ self._circulant(f"{tower}.out")
+        values = self._times(hidden, f"{tower}.out")
         weighed = _weighed(values, active, unit=tower != "voice")
         return weighed.reshape(*values.shape[:2], 12, -1)
 
@@ -70,6 +72,13 @@ class FitTowers(nn.Module):
             hidden = hidden + torch.relu(mixed + self.weight(f"{tower}.{block}.bias"))
         values = hidden @ self.weight(f"{tower}.out")
         return _weighed(values, active, unit=tower == "drum_rhythm")
+
+    def _times(self, hidden: Tensor, name: str) -> Tensor:
+        """A circulant layer; in half precision while training, where that is much faster."""
+        matrix = self._circulant(name)
+        if not self.half_precision:
+            return hidden @ matrix
+        return (hidden.bfloat16() @ matrix.bfloat16()).float()
 
     def _circulant(self, name: str) -> Tensor:
         kernel = self.weight(name)
@@ -95,14 +104,46 @@ def _first(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Ten
     return torch.randn(shape, generator=generator) * gain * math.sqrt(2.0 / inputs)
 
 
-def _over_beats(hidden: Tensor, taps: Tensor, dilation: int) -> Tensor:
-    reach = (TAPS // 2) * dilation
-    padded = nn.functional.pad(hidden, (0, 0, reach, reach))
-    total = padded[:, : hidden.shape[1]] * taps[0]
-    for tap in range(1, TAPS):
-        low = tap * dilation
-        total = total + padded[:, low : low + hidden.shape[1]] * taps[tap]
+class _OverBeats(torch.autograd.Function):
+    """Depthwise convolution over beats, silence beyond the ends; its gradient needs few passes."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, hidden: Tensor, taps: Tensor, dilation: int) -> Tensor:
+        ctx.save_for_backward(hidden, taps, torch.tensor(dilation))
+        return _summed(hidden, taps, dilation)
+
+    @staticmethod
+    def backward(ctx: NestedIOFunction, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden, taps, between = ctx.saved_tensors
+        dilation = int(between)
+        beats = hidden.shape[1]
+        weights = torch.zeros_like(taps)
+        for tap in range(TAPS):
+            step = (tap - TAPS // 2) * dilation
+            here, there = _overlap(beats, step)
+            weights[tap] = (grad[:, here] * hidden[:, there]).sum((0, 1))
+        return _summed(grad, taps.flip(0), dilation), weights, None
+
+
+def _overlap(beats: int, step: int) -> tuple[slice, slice]:
+    """Beats that have one ``step`` beats later, and those."""
+    here = slice(max(0, -step), beats - max(0, step))
+    return here, slice(here.start + step, here.stop + step)
+
+
+def _summed(hidden: Tensor, taps: Tensor, dilation: int) -> Tensor:
+    total = hidden * taps[TAPS // 2]
+    for tap in range(TAPS):
+        step = (tap - TAPS // 2) * dilation
+        if step:
+            here, there = _overlap(hidden.shape[1], step)
+            total[:, here].addcmul_(hidden[:, there], taps[tap])
     return total
+
+
+def _over_beats(hidden: Tensor, taps: Tensor, dilation: int) -> Tensor:
+    result: Tensor = _OverBeats.apply(hidden, taps, dilation)  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
+    return result
 
 
 def _weighed(values: Tensor, active: Tensor, *, unit: bool) -> Tensor:

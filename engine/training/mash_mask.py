@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
-from engine.errors import UnusableInput
+from engine.errors import MissingDependency, UnusableInput
+from engine.mashup.ducking import BAND_EDGES_HZ
 from engine.models.mash_mask import (
     SAMPLE_RATE,
     MaskConfig,
@@ -33,7 +34,7 @@ from engine.models.mash_mask import (
     mask_loss,
     spectra,
 )
-from engine.training.checkpoints import load_checkpoint, load_weights
+from engine.training.checkpoints import Checkpoint, load_checkpoint, load_weights
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.song_masher import Triple
 
@@ -41,6 +42,8 @@ __all__ = ["MaskMetrics", "MaskTraining", "load_mask_network", "measure", "train
 
 KIND: Final = "mash-mask"
 _CLIP_NORM: Final = 1.0
+#: The bands that a network was trained for, as its checkpoint tells them.
+_BANDS_HZ: Final = " ".join(f"{edge:g}" for edge in BAND_EDGES_HZ)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def train_mash_mask(
         steps=training.steps,
         columns=("loss", "gradient_norm"),
         settings={
+            "bands_hz": _BANDS_HZ,
             "width": training.network.width,
             "dilations": " ".join(str(step) for step in training.network.dilations),
             "steps": training.steps,
@@ -159,14 +163,27 @@ def load_mask_network(path: Path) -> MaskNetwork:
     """The network of a checkpoint.
 
     Raises:
-        MissingDependency: it is not there, damaged, or of another kind.
+        MissingDependency: it is not there, damaged, of another kind, or hears other bands.
     """
     checkpoint = load_checkpoint(path, KIND)
-    settings = checkpoint.info.settings
-    dilations = tuple(int(step) for step in str(settings["dilations"]).split())
-    model = MaskNetwork(MaskConfig(int(settings["width"] or 0), dilations))
+    model = MaskNetwork(_config_of(checkpoint))
     load_weights(model, checkpoint, prefix="model.")
     return model.eval()
+
+
+def _config_of(checkpoint: Checkpoint) -> MaskConfig:
+    settings = checkpoint.info.settings
+    try:
+        if settings["bands_hz"] != _BANDS_HZ:
+            raise ValueError(f"bands of {settings['bands_hz']} Hz")
+        dilations = tuple(int(step) for step in str(settings["dilations"]).split())
+        return MaskConfig(int(settings["width"] or 0), dilations)
+    except (KeyError, ValueError) as error:
+        raise MissingDependency(
+            f"The checkpoint {checkpoint.path} is of another network ({error}).",
+            hint="Train it again: dawlink train song-masher.",
+            code="checkpoint_mismatch",
+        ) from error
 
 
 def _draw(

@@ -1,7 +1,8 @@
 """Folders of multitrack songs as a MashupDB, analysed once.
 
 A folder that is a library is read as it is. All others are added to one library beside the
-checkpoint, as ``dawlink add --stems`` would, so a second run finds everything done.
+checkpoint, as ``dawlink add --stems`` would, so a second run finds everything done. Where a library
+was rendered from a MIDI corpus its list says which songs are variants of one composition.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.errors import DawlinkError, UnusableInput
 from engine.library.database import DATABASE_NAME
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
+from engine.training.midi_audio.listing import groups_of
 from engine.training.requests import Tell
 
 __all__ = ["Material", "open_material"]
@@ -69,7 +71,7 @@ def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[A
 
 def _read(folder: Path) -> MashupDB:
     with Library.open(folder, create=False) as library:
-        return MashupDB.of_library(library)
+        return MashupDB.of_library(library, groups=groups_of(folder))
 
 
 def _nothing(data: Sequence[Path], errors: Sequence[DawlinkError]) -> UnusableInput:

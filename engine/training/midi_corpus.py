@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from engine.errors import UnusableInput
 from engine.files import atomic_path, sha256_of
 
-__all__ = ["NOTE", "SHIPPABLE_SETS", "MidiCorpus", "MidiSong", "Split", "load_corpus"]
+__all__ = [
+    "NOTE",
+    "SHIPPABLE_SETS",
+    "MidiCorpus",
+    "MidiSong",
+    "Split",
+    "find_index",
+    "load_corpus",
+    "open_index",
+]
 
 Split = Literal["train", "val", "test"]
 
@@ -115,6 +124,15 @@ def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
     return MidiCorpus(tuple(_restored(stored)), data_hash)
 
 
+def open_index(data: Path, cache_dir: Path | None = None) -> Path:
+    """The ``index.csv`` of a corpus; an archive is unpacked first.
+
+    Raises:
+        UnusableInput: there is none, or the archive is damaged.
+    """
+    return _index_of(_unpacked(data, cache_dir if cache_dir is not None else _user_cache()))
+
+
 def _user_cache() -> Path:
     import platformdirs
 
@@ -142,15 +160,21 @@ def _unpacked(data: Path, cache: Path) -> Path:
     return folder
 
 
-def _index_of(folder: Path) -> Path:
+def find_index(folder: Path) -> Path | None:
+    """``index.csv`` of a folder, at its top or one level down."""
     found = sorted([*folder.glob("index.csv"), *folder.glob("*/index.csv")])
-    if not found:
+    return found[0] if found else None
+
+
+def _index_of(folder: Path) -> Path:
+    found = find_index(folder)
+    if found is None:
         raise UnusableInput(
             f"{folder} has no index.csv.",
             hint="Give the folder or archive of a MIDI corpus with its index.",
             code="no_corpus",
         )
-    return found[0]
+    return found
 
 
 def _read_all(index: Path) -> Iterator[MidiSong]:

@@ -33,6 +33,7 @@ class TrainRequest:
         resume: go on where the last run stopped.
         lsro: let unlabeled examples take part (mix networks).
         jobs: processes for preparing data.
+        mended: leave out the published defects (song-masher).
     """
 
     model: str
@@ -45,6 +46,7 @@ class TrainRequest:
     resume: bool = False
     lsro: bool = False
     jobs: int = 1
+    mended: bool = False
 
     def __post_init__(self) -> None:
         if not self.data:

@@ -28,7 +28,15 @@ from engine.analysis.records import (
     STEPS_PER_BEAT,
 )
 
-__all__ = ["Sound", "draw_sound", "drums_rows", "mixed_rows", "note_powers", "static_harmony"]
+__all__ = [
+    "Sound",
+    "draw_sound",
+    "drums_rows",
+    "held",
+    "mixed_rows",
+    "note_powers",
+    "static_harmony",
+]
 
 #: MIDI pitch of the lowest bin, C1.
 _LOWEST_PITCH: Final = 24
@@ -38,6 +46,9 @@ _PARTIALS: Final = (0, 12, 19, 24, 28, 31, 34, 36)
 _CHROMA_BINS: Final = slice(12, 72)
 _CHROMA_COMPRESSION: Final = 100.0
 _BAND_OF_BIN: Final = np.digitize(np.arange(LOGFREQ_BINS), (33, 69))
+
+#: Share of the sounds that are heard in a room.
+_ROOMY: Final = 0.3
 
 #: General MIDI drum keys: share of low, mid and high in the attack.
 _KICK, _SNARE, _TOM, _METAL = (1.0, 0.5, 0.2), (0.3, 1.0, 0.8), (0.7, 0.8, 0.2), (0.0, 0.2, 1.0)
@@ -63,6 +74,7 @@ class Sound:
         spurious: notes heard per beat that nobody played.
         jitter: standard deviation of onsets [beats].
         gain_db: level of the part in its stem.
+        echo: share of the power that is still heard a quarter beat later, as in a room.
     """
 
     partials: NDArray[np.float32]
@@ -75,6 +87,7 @@ class Sound:
     spurious: float
     jitter: float
     gain_db: float
+    echo: float = 0.0
 
 
 def draw_sound(rng: np.random.Generator, *, voice: bool = False) -> Sound:
@@ -90,11 +103,12 @@ def draw_sound(rng: np.random.Generator, *, voice: bool = False) -> Sound:
         smear=float(10 ** rng.uniform(-2.2, -0.5 if voice else -1.1)),
         floor=float(10 ** rng.uniform(-5.0, -2.3)),
         tilt_db=float(rng.normal(0, 3)),
-        missing=float(rng.uniform(0, 0.15)),
+        missing=float(rng.uniform(0, 0.15) if rng.random() < 0.8 else rng.uniform(0.15, 0.4)),
         octave_error=float(rng.uniform(0, 0.1)),
         spurious=float(rng.exponential(0.05)),
         jitter=float(rng.uniform(0, 0.04)),
         gain_db=float(rng.normal(0, 4)),
+        echo=float(rng.uniform(0.05, 0.6)) if rng.random() < _ROOMY else 0.0,
     )
 
 
@@ -127,6 +141,9 @@ def note_powers(
     pitch = np.concatenate([pitch, rng.integers(40, 84, extra)])
     power = np.concatenate([power, rng.uniform(0.05, 0.4, extra)])
     cells = _coloured(_fundamentals(start, end, pitch, power, beats, sound.decay), sound)
+    if sound.echo:
+        for frame in range(1, cells.shape[0]):
+            cells[frame] += np.float32(sound.echo) * cells[frame - 1]
     return cells, _attacks(start, pitch, power, beats)
 
 
@@ -136,7 +153,6 @@ def mixed_rows(
     rng: np.random.Generator,
     bleed: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     floor: float = 1e-4,
-    spectrum: bool = True,
 ) -> NDArray[np.void]:
     """One stem's feature rows from its parts.
 
@@ -145,7 +161,6 @@ def mixed_rows(
         rng: draws levels.
         bleed: another role's powers and attacks that leak in, already scaled down.
         floor: noise floor relative to the loudest cell.
-        spectrum: fill ``logfreq`` too, which takes a third of the time.
 
     Returns:
         (beats,) of :data:`~engine.analysis.records.BEAT_ROW`.
@@ -163,8 +178,7 @@ def mixed_rows(
     hiss = np.float32(floor) * rng.standard_exponential(power.shape, dtype=np.float32)
     power = power / np.float32(loudest) + hiss
     power = power.reshape(-1, LOGFREQ_FRAMES, LOGFREQ_BINS)
-    if spectrum:
-        rows["logfreq"] = _decibels(power)
+    rows["logfreq"] = _decibels(power)
     chroma = np.log1p(_CHROMA_COMPRESSION * power[:, :, _CHROMA_BINS]).mean(axis=1)
     rows["chroma"] = _unit(chroma.reshape(-1, 5, 12).sum(axis=1)) * sounding[:, None]
     rows["bands"] = _levels(power, rng) * sounding[:, None]
@@ -221,6 +235,16 @@ def static_harmony(
         copy["end"] = np.minimum(copy["end"] + shift, first_beat + (repeat + 1) * span)
         copies.append(copy)
     return np.concatenate(copies)
+
+
+def held(notes: NDArray[np.void], first_beat: float, beats: int) -> NDArray[np.void]:
+    """A drone: the longest-sounding three pitch classes of some notes, held throughout."""
+    classes = notes["pitch"].astype(np.int64) % 12
+    weight = np.bincount(classes, weights=notes["end"] - notes["start"], minlength=12)
+    chosen = [int(pc) for pc in np.argsort(-weight)[:3] if weight[pc] > 0]
+    drone = np.concatenate([notes[classes == pc][:1] for pc in chosen] or [notes[:0]])
+    drone["start"], drone["end"] = first_beat, first_beat + beats
+    return drone
 
 
 def _classes(notes: NDArray[np.void], first_beat: float, beats: int) -> NDArray[np.float64]:

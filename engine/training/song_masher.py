@@ -14,6 +14,7 @@ depend on the seed and the step's number alone.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 KIND: Final = "song-masher"
+#: Examples kept as planes, 12 MB a minute.
+_KEPT: Final = 64
 _RATES: Final = {"magnitude": 1e-3, "phase": 0.05}
 
 
@@ -141,11 +144,19 @@ def train_song_masher(
     optimiser = torch.optim.Adam(trained, lr=training.rate)
     per_epoch = math.ceil(len(triples) / training.batch)
 
+    @functools.lru_cache(maxsize=_KEPT)
+    def example(index: int) -> tuple[Tensor, Tensor, Tensor]:
+        return masher_example(triples[index], training.network, seed=(training.seed, index))
+
+    def order(epoch: int, place: int) -> list[int]:
+        shuffled = np.random.default_rng((training.seed, epoch)).permutation(len(triples))
+        return [int(index) for index in shuffled[place * training.batch :][: training.batch]]
+
     def step(number: int) -> tuple[float, ...]:
         epoch, place = divmod(number, per_epoch)
         if place == 0 and training.network.defects.restarted_optimiser:
             optimiser.state.clear()
-        first, second, mix = (part.to(device) for part in _batch(triples, training, epoch, place))
+        first, second, mix = (part.to(device) for part in _batch(example, order(epoch, place)))
         optimiser.zero_grad(set_to_none=True)
         loss = functional.mse_loss(model(first, second), mix)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
@@ -191,18 +202,13 @@ def load_song_masher(path: Path) -> SongMasher:
 
 
 def _batch(
-    triples: Sequence[Triple], training: MasherTraining, epoch: int, place: int
+    example: Callable[[int], tuple[Tensor, Tensor, Tensor]], chosen: Sequence[int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(batch, frames, features) three times, cut to the shortest triple of the batch."""
-    order = np.random.default_rng((training.seed, epoch)).permutation(len(triples))
-    chosen = order[place * training.batch : (place + 1) * training.batch]
-    examples = [
-        masher_example(triples[index], training.network, seed=(training.seed, int(index)))
-        for index in chosen
-    ]
-    frames = min(len(example[0]) for example in examples)
+    examples = [example(index) for index in chosen]
+    frames = min(len(planes[0]) for planes in examples)
     first, second, mix = (
-        torch.stack([example[part][:frames] for example in examples]) for part in range(3)
+        torch.stack([planes[part][:frames] for planes in examples]) for part in range(3)
     )
     return first, second, mix
 

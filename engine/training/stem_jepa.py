@@ -19,9 +19,8 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from engine.errors import UnusableInput
+from engine.errors import MissingDependency, UnusableInput
 from engine.models.log_mel import MelStatistics
 from engine.models.stem_jepa import (
     CHUNK_SAMPLES,
@@ -29,25 +28,26 @@ from engine.models.stem_jepa import (
     SMALL,
     JepaConfig,
     StemJepa,
-    jepa_loss,
 )
 from engine.training.checkpoints import Plain, load_checkpoint, load_weights
 from engine.training.resuming import Job, Outcome, run_job
+from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import SongArray, draw_batch
 
 __all__ = [
     "PUBLISHED_TRAINING",
     "SMALL_TRAINING",
-    "JepaMetrics",
     "JepaTraining",
     "load_stem_jepa",
-    "measure",
     "train_stem_jepa",
 ]
 
 KIND: Final = "stem-jepa"
 #: Draws for validation come from this stream, draws for training from the steps' numbers.
 _VALIDATION_STREAM: Final = 2**31
+#: What a checkpoint says about its network.
+_SIZES: Final = ("width", "depth", "heads", "predictor_width", "predictor_layers")
+_STATISTICS: Final = ("mel_mean", "mel_std")
 
 
 @dataclass(frozen=True)
@@ -99,51 +99,18 @@ class JepaTraining:
 
 
 PUBLISHED_TRAINING: Final = JepaTraining()
-#: Two CPU cores. The target must follow within hundreds of steps, not tens of thousands, but a
-#: first tau of 0.99 drew all targets together (spread .55 to .22 in 205 steps on 28 synthesised
-#: songs); 0.998 did not (.51 after 118 steps).
+#: Half an hour of one CPU core. As in the first epochs of the published run the target
+#: hardly moves: there is no time to learn new features, and targets that follow within hundreds of
+#: steps become alike (spread .57 to .43 in 200 steps at .998, .55 to .22 in 205 at .99, on
+#: synthesised songs).
 SMALL_TRAINING: Final = JepaTraining(
     network=SMALL,
     steps=4000,
     warmup_steps=200,
-    batch=16,
-    rate_per_256=8e-3,
-    tau=(0.998, 0.9999),
+    batch=8,
+    rate_per_256=16e-3,
+    tau=(0.9995, 0.99995),
 )
-
-
-@dataclass(frozen=True)
-class JepaMetrics:
-    """How good and how alive a network is.
-
-    Args:
-        loss: [0, 4].
-        top1: share of the batch whose own target is the most similar one.
-        spread: mean deviation of the targets' unit embeddings, 0 when all are the same (collapse).
-    """
-
-    loss: float
-    top1: float
-    spread: float
-
-
-@torch.no_grad()
-def measure(model: StemJepa, songs: Sequence[SongArray], training: JepaTraining) -> JepaMetrics:
-    """The network on one batch of ``songs`` that training never draws."""
-    contexts, targets, labels = _draw(songs, training, _VALIDATION_STREAM)
-    device = model.predictor.roles.weight.device
-    predicted, wanted = model.views(contexts.to(device), targets.to(device), labels.to(device))
-    asked, found = (
-        functional.normalize(
-            functional.layer_norm(mean := tokens.mean(dim=2).flatten(1), mean.shape[1:]), dim=1
-        )
-        for tokens in (predicted, wanted)
-    )
-    nearest = (asked @ found.T).argmax(dim=1)
-    hit = nearest == torch.arange(len(labels), device=device)
-    spread = found.std(dim=0, unbiased=False).square().sum().sqrt()
-    loss = jepa_loss(predicted, wanted)
-    return JepaMetrics(float(loss), float(hit.float().mean()), float(spread))
 
 
 def train_stem_jepa(
@@ -175,6 +142,8 @@ def train_stem_jepa(
         trained, lr=0.0, betas=(0.9, 0.95), weight_decay=training.weight_decay
     )
 
+    halved = _computes_bfloat16(device)
+
     def step(number: int) -> tuple[float, ...]:
         rate, tau = training.learning_rate(number), training.tau_at(number)
         for group in optimiser.param_groups:
@@ -182,7 +151,7 @@ def train_stem_jepa(
         batch = [part.to(device) for part in _draw(songs, training, number)]
         optimiser.zero_grad(set_to_none=True)
         # half precision as published, but bfloat16: it needs no scaling of the loss
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=device != "cpu"):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=halved):
             loss: Tensor = model(*batch)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(trained, training.clip_norm)
@@ -193,7 +162,10 @@ def train_stem_jepa(
         return float(loss.detach()), rate, float(norm), tau
 
     def metrics() -> Mapping[str, float]:
-        return dataclasses.asdict(measure(model, validation, training)) if validation else {}
+        if not validation:
+            return {}
+        batch = _draw(validation, training, _VALIDATION_STREAM)
+        return dataclasses.asdict(measure(model, validation, batch))
 
     job = Job(
         kind=KIND,
@@ -220,6 +192,17 @@ def _draw(
     )
 
 
+def _computes_bfloat16(device: str) -> bool:
+    """Some CPUs do, a quarter faster than single precision; others imitate it, slowly."""
+    return device != "cpu" or "avx512_bf16" in _cpu_features()
+
+
+def _cpu_features() -> frozenset[str]:
+    """What the CPU can do, as far as this PyTorch can tell."""
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return frozenset(name for name, there in known.items() if there)
+
+
 def load_stem_jepa(path: Path) -> StemJepa:
     """The network of a checkpoint, ready to embed.
 
@@ -228,14 +211,16 @@ def load_stem_jepa(path: Path) -> StemJepa:
     """
     checkpoint = load_checkpoint(path, KIND)
     settings = checkpoint.info.settings
-    sizes = {
-        name: int(settings[name] or 0)
-        for name in ("width", "depth", "heads", "predictor_width", "predictor_layers")
-    }
-    statistics = MelStatistics(
-        float(settings["mel_mean"] or 0.0), float(settings["mel_std"] or 0.0)
-    )
-    model = StemJepa(JepaConfig(**sizes, statistics=statistics))
+    try:
+        sizes = {name: int(settings[name] or 0) for name in _SIZES}
+        statistics = MelStatistics(*(float(settings[name] or 0.0) for name in _STATISTICS))
+        model = StemJepa(JepaConfig(**sizes, statistics=statistics))
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise MissingDependency(
+            f"The checkpoint {path} does not say how its network is built ({error}).",
+            hint="Train it again with dawlink train, or choose another model with --model.",
+            code="checkpoint_mismatch",
+        ) from error
     load_weights(model, checkpoint, prefix="model.")
     return model.eval()
 

@@ -2,7 +2,8 @@
 
 Only audio is needed, no beats and no keys: every song becomes one file of (4, samples) half
 precision at 16 kHz beside the checkpoint, and the next run finds it there. One song in ten is held
-out (by the hash of its audio, so it stays out when songs are added) and gives the metrics. The
+out (by the hash of its audio, so it stays out when songs are added) and gives the metrics; a
+library of rendered songs says itself which songs are for training and which for validation. The
 statistics that normalise the input are measured on the songs that are trained on.
 
 On a CPU the network is the small preset; on a GPU it is the published one with its schedule.
@@ -28,8 +29,10 @@ from engine.library.database import DATABASE_NAME
 from engine.library.library import Library
 from engine.library.rows import SongRow
 from engine.models.log_mel import LogMel, MelStatistics
-from engine.models.stem_jepa import JEPA_ROLES
+from engine.models.stem_jepa import JEPA_ROLES, LABELS
 from engine.theory import Role
+from engine.training.midi_audio.listing import read_listing
+from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 from engine.training.stem_jepa import (
     PUBLISHED_TRAINING,
@@ -46,8 +49,6 @@ HELD_OUT: Final = 10
 #: Crops on which the statistics are measured: 64 x 8 s of mixes and as much of stems.
 STATISTICS_CROPS: Final = 64
 _STATISTICS_STREAM: Final = 2**31 + 1
-#: A role told by a file's name, and the label that it counts as.
-_LABELS: Final[Mapping[Role, Role]] = {"percussion": "drums", "harmonic": "other"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,14 @@ class _Source:
     key: str
     title: str
     read: Callable[[], Mapping[Role, Waveform]]
+    split: Split | None = None
+
+    @property
+    def is_held_out(self) -> bool:
+        """By its list, else by its audio."""
+        if self.split is not None:
+            return self.split == "val"
+        return int(self.key[:8], 16) % HELD_OUT == 0
 
 
 def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = None) -> TrainReport:
@@ -69,10 +78,10 @@ def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = No
     """
     device = pick_device(request.device)
     notes: list[str] = []
-    songs = dict(_songs(request, tell, notes))
-    held_out = [key for key in sorted(songs) if int(key[:8], 16) % HELD_OUT == 0]
-    held_out = held_out or sorted(songs)[:1]
-    train = [songs[key] for key in sorted(songs) if key not in held_out]
+    found = {source.key: (source, song) for source, song in _songs(request, tell, notes)}
+    songs = {key: found[key][1] for key in sorted(found)}
+    held_out = [key for key in songs if found[key][0].is_held_out] or list(songs)[:1]
+    train = [songs[key] for key in songs if key not in held_out]
     if not train:
         why = f" {notes[0]}" if notes else ""
         raise UnusableInput(
@@ -125,8 +134,10 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
     return MelStatistics(round(found.mean, 2), round(found.std, 2))
 
 
-def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> Iterator[tuple[str, SongArray]]:
-    """Every song with two stems or more, by its key, read from the folder beside the checkpoint."""
+def _songs(
+    request: TrainRequest, tell: Tell, notes: list[str]
+) -> Iterator[tuple[_Source, SongArray]]:
+    """Every song with two stems or more, read from the folder beside the checkpoint."""
     folder = request.out.with_name(f"{request.out.stem}-audio")
     for number, source in enumerate(_sources(request.data, notes), 1):
         tell(f"reading song {number}: {source.title}")
@@ -138,7 +149,7 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> Iterator[tupl
         if np.count_nonzero(np.abs(song).max(axis=1, initial=0)) < 2:
             notes.append(f"{source.title}: fewer than two of its stems sound")
         else:
-            yield source.key, song
+            yield source, song
 
 
 def _stored(path: Path, source: _Source) -> NDArray[np.float16]:
@@ -156,7 +167,7 @@ def _stored(path: Path, source: _Source) -> NDArray[np.float16]:
 def _sources(data: Sequence[Path], notes: list[str]) -> Iterator[_Source]:
     for path in data:
         if (path / DATABASE_NAME).is_file():
-            yield from _of_library(path)
+            yield from _of_library(path, notes)
             continue
         try:
             plans = list(plan_sources([path], stems=True))
@@ -171,7 +182,7 @@ def _sources(data: Sequence[Path], notes: list[str]) -> Iterator[_Source]:
 
 
 def _of_plan(plan: SourcePlan) -> _Source:
-    labels = {file.role: _LABELS.get(file.role, file.role) for file in plan.files}
+    labels = {file.role: LABELS.get(file.role, file.role) for file in plan.files}
     if {"bass", "other"} & labels.keys():
         labels.pop("harmonic", None)  # their sum
     files = [file for file in plan.files if file.role in labels]
@@ -186,21 +197,26 @@ def _of_plan(plan: SourcePlan) -> _Source:
     return _Source(_key(named), plan.title, read)
 
 
-def _of_library(folder: Path) -> Iterator[_Source]:
+def _of_library(folder: Path, notes: list[str]) -> Iterator[_Source]:
     """Songs that can be read until the next one is asked for: the library stays open so long."""
+    splits: Mapping[str, Split] = {song.song_id: song.split for song in read_listing(folder)}
     with Library.open(folder, create=False) as library:
         for song in library.songs():
-            yield _of_song(library, song)
+            split = splits.get(song.id)
+            if split == "test":
+                notes.append(f"{song.title}: listed for tests, left out")
+            else:
+                yield _of_song(library, song, split)
 
 
-def _of_song(library: Library, song: SongRow) -> _Source:
+def _of_song(library: Library, song: SongRow, split: Split | None) -> _Source:
     stems = library.stems(song.id, JEPA_ROLES)
     named = sorted(f"{stem.role}={stem.audio.sha}" for stem in stems)
 
     def read() -> Mapping[Role, Waveform]:
         return {stem.role: library.waveform(stem) for stem in stems}
 
-    return _Source(_key(named), song.title, read)
+    return _Source(_key(named), song.title, read, split)
 
 
 def _key(named: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from engine.audio.stretch import default_stretcher
-from engine.delivery import RenderedSuggestion, RenderOptions, render_suggestion, session_of
+from engine.delivered import RenderedSuggestion, RenderOptions
+from engine.delivery import render_suggestion, session_of
 from engine.errors import UnwritableOutput, UsageError
 from engine.suggestions import Suggestion, SuggestReply
 from tests.engine.replies import reply_with_two_stems

@@ -238,3 +238,32 @@ def test_the_state_names_every_line_and_survives_a_torn_one(
     write_plan(plan, [{"clip": str(music.clip), "roles": r} for r in ("drums", "bass")])
     assert batch(plan, out, "--json").statuses == ["skipped", "done"]
     assert batch(plan, out, "--json").statuses == ["skipped", "skipped"]
+
+
+def test_projects_belong_to_their_line(batch: Batch, music: Music, tmp_path: Path) -> None:
+    line = {"clip": str(music.clip), **KNOWN, "roles": "drums"}
+    lines = [{**line, "project": "rpp, dawproject", "mix": False}, {**line, "tempo": 121}]
+    plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
+    assert batch(plan, out, "--json").statuses == ["done", "done"]
+    made = {path.suffix for path in (out / "001 vox").rglob("*") if path.is_file()}
+    assert made == {".wav", ".json", ".mid", ".rpp", ".dawproject"}
+    assert batch(plan, out, "--json").statuses == ["skipped", "skipped"]
+    next(out.rglob("Media/*.wav")).unlink()
+    assert batch(plan, out, "--json").statuses == ["done", "skipped"]
+
+
+def test_a_project_that_cannot_be_is_told_with_its_line(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    line = {"clip": str(music.clip), **KNOWN}
+    plan = write_plan(
+        tmp_path / "plan.jsonl",
+        [line, {**line, "project": "logic"}, {**line, "project": "als", "into": "no.als"}],
+    )
+    ran = batch(plan, tmp_path / "out")
+    assert ran.code == 2
+    assert "line 2" in ran.stderr
+    assert "logic" in ran.stderr
+    assert "line 3" in ran.stderr
+    assert "no.als" in ran.stderr
+    assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ from dawlink.pictures import plot_render
 from dawlink.pictures.canvas import COLOURS
 from engine.audio.encode import write_audio
 from engine.audio.waveform import Waveform
-from engine.delivery import RenderedFile, RenderedMix, RenderedSuggestion
+from engine.delivered import RenderedFile, RenderedMix, RenderedSuggestion
 from engine.errors import UnusableInput, UnwritableOutput, UsageError
 from engine.mashup.placement import Placement, WarpPoint
 from engine.rendering import Session

@@ -16,9 +16,9 @@ def test_the_rules_find_the_true_place_and_the_curve_peaks_there() -> None:
     assert constant.overall.median_nr == 17 / 33
     assert {curve.role for curve in rules.curves} == {"harmonic", "drums"}
     for curve in rules.curves:
-        assert curve.shifts_beats[int(np.argmax(curve.score))] == 0.0
-        assert (curve.shifts_beats[0], curve.shifts_beats[-1]) == (-16.0, 16.0)
-        assert set(np.diff(curve.shifts_beats)) == {0.25}
+        assert curve.shifts[int(np.argmax(curve.score))] == 0.0
+        assert (curve.shifts[0], curve.shifts[-1]) == (-16.0, 16.0)
+        assert set(np.diff(curve.shifts)) == {0.25}
 
 
 def test_windows_need_room_on_both_sides() -> None:

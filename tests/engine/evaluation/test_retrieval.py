@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from engine.evaluation.corpus import EvaluationSong, Passage
 from engine.evaluation.report import Task
 from engine.evaluation.retrieval import stem_tasks, vocal_tasks
+from engine.models.audio_source import Recording, Sound
 from engine.models.registry import load_ranker
+from engine.theory import Role
 from tests.engine.evaluation.material import Constant, Oracle, SameLevelMixtures, song
 
 RANKERS = (Oracle(), Constant(), load_ranker("random"), load_ranker("automashupper"))
@@ -66,6 +73,73 @@ def test_models_are_compared_with_automashupper(stems: dict[str, Task]) -> None:
         assert result.against_baseline is not None
         gap = result.overall.mean_nr - baseline.overall.mean_nr
         assert result.against_baseline.mean_nr == pytest.approx(gap)
+
+
+class Reader(Oracle):
+    """A model of whole songs; knows stem and song by the names of their recordings."""
+
+    name = "reader"
+    column_s = 1.0
+
+    def song_scores(
+        self, queries: Sequence[tuple[Sound, Role]], items: Sequence[Sound]
+    ) -> NDArray[np.float64]:
+        asked = [f"{sound.recording.key} {role}" for sound, role in queries]
+        found = [sound.recording.key for sound in items]
+        return np.array([[float(item == wanted) for item in found] for wanted in asked])
+
+    def song_columns(self, sound: Sound, role: Role | None = None) -> NDArray[np.float32]:
+        raise AssertionError("not asked for here")
+
+
+class HeardMixtures(SameLevelMixtures):
+    """Sums with audio that is named by the song."""
+
+    def of(self, song: EvaluationSong, parts: Sequence[Role]) -> Passage:
+        return heard(super().of(song, parts), song.id)
+
+
+def test_a_model_of_whole_songs_answers_once_as_published() -> None:
+    """Beside models that answer window by window, on the same items and in the order given."""
+    songs = [heard_song(i) for i in range(3)]
+    rankers = [Constant(), Reader(), Oracle()]
+    tasks = {t.name: t for t in stem_tasks(songs, HeardMixtures(), rankers, seed=0)}
+    assert list(tasks) == ["stems", "stems-of-role"]
+    constant, reader, oracle = tasks["stems"].results
+    assert [r.model for r in tasks["stems"].results] == ["constant", "reader", "oracle"]
+    assert reader.overall.r1 == 1.0
+    assert (constant.overall.r1, oracle.overall.r1) == (0.0, 0.0)
+    assert reader.overall.queries == oracle.overall.queries == 12
+    alone = stem_tasks(songs, HeardMixtures(), [Reader()], seed=0)
+    assert alone[0].results[0].overall.r1 == 1.0
+
+
+def test_more_items_than_published_are_drawn_song_by_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 of 24 items a draw: three whole songs, so the rivals of the same song stay."""
+    monkeypatch.setattr("engine.evaluation.retrieval.PUBLISHED_ITEMS", 12)
+    tasks = {t.name: t for t in stem_tasks(SONGS, SameLevelMixtures(), RANKERS, seed=0)}
+    drawn = tasks["stems-12"]
+    assert drawn.items == 12
+    assert drawn.chance["r1"] == pytest.approx(1 / 12)
+    oracle, constant = drawn.results[0].overall, drawn.results[1].overall
+    assert (oracle.queries, oracle.songs) == (1200, 6)
+    assert oracle.mean_nr == pytest.approx(2.5 / 12)  # all four stems of the song are the same
+    assert constant.mean_nr == pytest.approx(13 / 24)
+
+
+def heard(passage: Passage, key: str) -> Passage:
+    def read(start_s: float, end_s: float, sample_rate: int) -> NDArray[np.float32]:
+        raise AssertionError("never read")
+
+    edges = np.arange(passage.rows.size + 1) * 0.5
+    sound = Sound(Recording(key, read), np.stack([edges[:-1], edges[1:]], axis=1))
+    return replace(passage, sound=sound)
+
+
+def heard_song(number: int) -> EvaluationSong:
+    made = song(number)
+    stems = {role: heard(stem, f"{made.id} {role}") for role, stem in made.stems.items()}
+    return replace(made, stems=stems)
 
 
 def test_vocals_are_asked_for_harmony_and_drums(vocals: dict[str, Task]) -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from engine.audio.waveform import Waveform
 from engine.grid import BeatGrid
 from engine.mashup.database import MASHUP_ROLES, MashupDB, MashupRole, MashupSong, MashupStem
-from engine.mashup.example_audio import SAMPLE_RATE
 from engine.theory import Key
 from tests.sounds import drums
 
+SAMPLE_RATE = 32000
 BARS = 6
 C_MAJOR = Key(0, "major")
 

@@ -127,7 +127,8 @@ def test_a_network_decides_where_there_is_one_and_somebody_sings() -> None:
     gain = ducking_gain(noise(), noise(), network=Heard())
     np.testing.assert_allclose(at(gain[2:3], 1.8, 2.4), 0.75, atol=0.01)
     np.testing.assert_array_equal(gain[[0, 1, 3, 4, 5]], 1.0)
-    np.testing.assert_array_equal(ducking_gain(silence(), noise(), network=Heard()), 1.0)
+    for vocal, band in ((silence(), noise()), (noise(), silence())):
+        np.testing.assert_array_equal(ducking_gain(vocal, band, network=Heard()), 1.0)
 
 
 def test_applied_gain_is_heard_in_its_band_only() -> None:

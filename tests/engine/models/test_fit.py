@@ -10,19 +10,23 @@ import torch
 from engine.errors import MissingDependency
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import load_fit
-from engine.models.fit_net import FitSizes, shapes_of
+from engine.models.fit_curves import Curve, FitCurves
+from engine.models.fit_net import PITCH_INPUTS, FitSizes, beat_input, shapes_of
 from engine.models.ranker import Search
 from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 from engine.training.fit_towers import FitTowers
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
 SIZES = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
-CURVES = {
-    "harmony.slope": 12.0,
-    "harmony.offset": -4.0,
-    "stem_drums.slope": 11.0,
-    "stem_drums.offset": -2.0,
-}
+CURVES = FitCurves(
+    {
+        "harmony": Curve((12.0,) * 4, (-6.0,) * 4),
+        "clip_drums": Curve((2.0,) * 4, (-1.0,) * 4),
+        "stem_drums": Curve((11.0,) * 4, (-5.0,) * 4),
+    },
+    group=0.8,
+    rules=0.1,
+)
 SHIFTS = Search(semitones=tuple(range(-3, 4)), keep=8)
 
 
@@ -33,7 +37,7 @@ def written(path: Path, *, kind: str = "fit", **changes: float) -> Path:
         if name.startswith("stem."):
             weights[name] = weights["voice." + name.removeprefix("stem.")]
     tensors = {name: torch.from_numpy(w).half() for name, w in weights.items()}
-    settings = {**vars(SIZES), **CURVES, **changes}
+    settings = {**vars(SIZES), **CURVES.record(), **changes}
     save_checkpoint(path, tensors, info=CheckpointInfo(kind=kind, settings=settings))
     return path
 
@@ -176,3 +180,19 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(MissingDependency) as error:
             load_fit(tmp_path / f"{name}.safetensors")
         assert error.value.code == code
+
+
+def test_the_towers_hear_both_halves_of_a_beat() -> None:
+    table = song(0)[:4].copy()
+    table["logfreq"][:, :2, 12 + 24] = 255  # C in the first half
+    table["logfreq"][:, 2:, 12 + 31] = 255  # G in the second
+    beats = beat_input(table, np.ones(4, np.bool_), beats_per_bar=4, transpose=2)
+    by_class = beats.chroma.reshape(4, 12, PITCH_INPUTS)
+    assert by_class[:, :, 1].argmax(axis=1).tolist() == [2] * 4
+    assert by_class[:, :, 2].argmax(axis=1).tolist() == [9] * 4
+    np.testing.assert_allclose(by_class[:, [2, 9], [1, 2]], 1, rtol=1e-5)
+    plain = beat_input(song(0)[:4], np.ones(4, np.bool_), beats_per_bar=4)
+    halves = plain.chroma.reshape(4, 12, PITCH_INPUTS)
+    np.testing.assert_array_equal(halves[:, :, 1], halves[:, :, 0])
+    silent = beat_input(table, np.zeros(4, np.bool_), beats_per_bar=4)
+    assert not silent.chroma.any()

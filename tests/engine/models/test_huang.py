@@ -90,3 +90,15 @@ def test_lsro_pulls_towards_one_half(start: float) -> None:
     lsro_loss(at_half, [LABELS["unknown"]]).backward()
     assert at_half.grad is not None
     assert torch.all(at_half.grad == 0)
+
+
+@pytest.mark.parametrize("bottleneck", [0, 2])
+@pytest.mark.parametrize("kind", ["premixnet", "postmixnet"])
+def test_parts_of_sources_add_up_to_the_whole_network(kind: NetKind, bottleneck: int) -> None:
+    torch.manual_seed(0)
+    net = MixNet(NetSettings(kind, width=1 / 16, bottleneck=bottleneck)).eval()
+    spectra = torch.randn(3, net.settings.sources, 48, 128)
+    with torch.no_grad():
+        parts = [net.part(i, spectra[:, i]) for i in range(net.settings.sources)]
+        assert parts[0].shape == (3, 16, 12)
+        torch.testing.assert_close(net.judged(sum(parts)), net(spectra), rtol=1e-4, atol=1e-5)

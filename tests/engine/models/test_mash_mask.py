@@ -6,6 +6,7 @@ import torch
 
 from engine.audio.waveform import Waveform
 from engine.mashup.ducking import BANDS, ducking_gain
+from engine.models import mash_mask
 from engine.models.mash_mask import (
     SAMPLE_RATE,
     MaskConfig,
@@ -60,6 +61,34 @@ def test_masks_of_waveforms_last_as_long_as_the_longer_song() -> None:
     assert masks.dtype == np.float32
     assert masks.min() >= 0.0
     assert masks.max() <= 1.0
+
+
+def test_a_long_song_goes_through_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2, 1, 3 * SAMPLE_RATE + 77)).astype(np.float32)
+    first, second = (Waveform(0.1 * samples, SAMPLE_RATE) for samples in noise)
+    network = MaskNetwork(MaskConfig(width=4, dilations=(1, 8)), seed=1)
+    whole = network.masks(first, second)
+    for frames in (50, 100, 301):
+        monkeypatch.setattr(mash_mask, "_PIECE_FRAMES", frames)
+        np.testing.assert_allclose(network.masks(first, second), whole, atol=1e-6)
+
+
+def test_masks_do_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    noise = (0.1 * rng.standard_normal((2, 1, 4 * SAMPLE_RATE))).astype(np.float32)
+    first, second = (Waveform(samples, SAMPLE_RATE) for samples in noise)
+    network, before = MaskNetwork(MaskConfig(), seed=1), torch.get_num_threads()
+    try:
+        masks = []
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            masks.append(network.masks(first, second))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(masks[0], masks[2])
 
 
 def test_serves_ducking() -> None:

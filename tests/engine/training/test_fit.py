@@ -9,22 +9,30 @@ import torch
 
 from engine.errors import UnusableInput, UsageError
 from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import Curve, FitModel, load_fit
-from engine.models.fit_net import FitSizes, dense_weights, pitch_tower, rhythm_tower
+from engine.models.fit_checkpoint import FitModel, load_fit
+from engine.models.fit_curves import CURVE_BARS, FitCurves
+from engine.models.fit_net import (
+    PITCH_INPUTS,
+    FitSizes,
+    dense_weights,
+    pitch_tower,
+    rhythm_tower,
+)
+from engine.training import fit_data
 from engine.training.checkpoints import load_checkpoint
 from engine.training.fit import Batches, FitSettings, train_fit, train_towers
-from engine.training.fit_calibration import calibrated, pair_scores
+from engine.training.fit_calibration import calibrated, drawn_songs, reliability
 from engine.training.fit_check import bootstrap, midi_pairs, ranks
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_loss import similarities
 from engine.training.fit_run import run
 from engine.training.fit_towers import FitTowers
-from engine.training.midi_corpus import load_corpus
+from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
 from tests.engine.training.scores import made_up_song, write_corpus
 
 TINY = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
-QUICK = FitSettings(sizes=TINY, steps=40, batch=16, bank=120, bank_passes=3, threads=1)
+QUICK = FitSettings(sizes=TINY, steps=40, schedule=40, batch=16, bank=120, bank_passes=3, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +66,9 @@ def test_transposing_rolls_the_embedding(bank: FitBank, tower: str, semitones: i
     weights = dense_weights(FitTowers(TINY, seed=4).weights())
     part = bank.stem
     one = type(part)(part.chroma[0], part.context[0], part.pattern[0], part.active[0])
-    moved = type(part)(
-        np.roll(part.chroma[0], semitones, axis=1), one.context, one.pattern, one.active
-    )
+    by_class = part.chroma[0].reshape(-1, 12, PITCH_INPUTS)
+    rolled = np.roll(by_class, semitones, axis=1).reshape(part.chroma[0].shape)
+    moved = type(part)(rolled, one.context, one.pattern, one.active)
     plain = pitch_tower(weights, tower, one)
     np.testing.assert_allclose(
         pitch_tower(weights, tower, moved), np.roll(plain, semitones, axis=1), atol=1e-5
@@ -96,10 +104,11 @@ def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
     train = [made_up_song(seed) for seed in range(40)]
     unseen = midi_pairs([made_up_song(1000 + seed) for seed in range(24)], 1, seed=2)
     towers = train_towers(train, settings=QUICK)
-    numbers = calibrated(pair_scores(towers, train[:8], seed=1))
-    curve = Curve(numbers["harmony.slope"], numbers["harmony.offset"])
-    assert curve.slope > 0
-    ranker = FitRanker(FitModel(dense_weights(towers.weights()), TINY, curve, curve))
+    plain = FitModel(dense_weights(towers.weights()), TINY, FitCurves.plain(rules=0.1))
+    curves = calibrated(plain, drawn_songs(train[:8], seed=1), seed=1)
+    assert len(curves.pairs["harmony"].slopes) == len(CURVE_BARS)
+    assert all(slope > 0 for curve in curves.pairs.values() for slope in curve.slopes)
+    ranker = FitRanker(replace(plain, curves=curves))
     found = ranks(ranker, unseen, semitones=range(-6, 6))
     assert bootstrap(found, unseen.groups).high < 0.4
 
@@ -107,7 +116,7 @@ def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     songs = [made_up_song(seed) for seed in range(9)]
     write_corpus(tmp_path / "corpus", songs, val=2)
-    few = FitSettings(sizes=TINY, steps=3, batch=6, bank=12, bank_passes=1, threads=1)
+    few = FitSettings(sizes=TINY, steps=3, schedule=3, batch=6, bank=12, bank_passes=1, threads=1)
 
     def trained(name: str, **options: float | bool) -> dict[str, np.ndarray]:
         out = tmp_path / name
@@ -128,6 +137,16 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert left == ["parts.safetensors", "whole.safetensors"]
 
 
+def test_reliability_of_honest_and_of_boastful_scores() -> None:
+    rng = np.random.default_rng(5)
+    odds = rng.normal(0, 2, 40000).astype(np.float32)
+    belongs = rng.random(odds.size) < 1 / (1 + np.exp(-odds))
+    assert reliability(odds[belongs], odds[~belongs]).error < 0.02
+    boastful = reliability(3 * odds[belongs], 3 * odds[~belongs])
+    assert boastful.error > 0.1
+    assert boastful.weight.sum() == pytest.approx(1)
+
+
 def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
     songs = [made_up_song(seed) for seed in range(6)]
     write_corpus(tmp_path / "corpus", songs, val=2)
@@ -141,7 +160,8 @@ def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
     assert not report.finished
     assert info.data_sha == load_corpus(tmp_path / "corpus", cache_dir=tmp_path).data_hash
     assert info.settings["batch"] == FitSettings().batch
-    assert 0 <= info.metrics["val_rank.harmony"] <= 1
+    assert 0 <= info.metrics["val.rank.any_key"] <= 1
+    assert info.settings["rules.weight"] == FitSettings().rules
 
 
 def test_requests_that_cannot_be_meant() -> None:
@@ -156,3 +176,23 @@ def test_a_corpus_without_a_split_is_refused(tmp_path: Path, vals: int) -> None:
     write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(4)], val=vals)
     with pytest.raises(UnusableInput, match="songs to train on"):
         train_fit(tmp_path / "corpus", tmp_path / "x.safetensors", cache_dir=tmp_path / "cache")
+
+
+def test_another_band_plays_under_the_same_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for share in ("_VAMP", "_DRONE", "_NO_BASS", "_BASS_ONLY", "_DOUBLED", "_THINNED"):
+        monkeypatch.setattr(fit_data, share, 0.0)
+    monkeypatch.setattr(fit_data, "_OTHER_BAND", 1.0)
+    song = made_up_song(3)
+    moved = {role: notes.copy() for role, notes in song.notes.items()}
+    for role in ("bass", "other"):
+        moved[role]["pitch"] += 6
+    band = replace(song, file="other.mid", notes=moved)
+
+    def bed(number: int, other: MidiSong | None) -> np.ndarray:
+        found = fit_data.draw_window(song, np.random.default_rng(number), band=other)
+        assert found is not None
+        return found[1]["chroma"].astype(np.float64).ravel()
+
+    own, turned = bed(1, None), np.roll(bed(1, band).reshape(-1, 12), -6, axis=1).ravel()
+    assert own @ turned / np.linalg.norm(own) / np.linalg.norm(turned) > 0.7
+    assert own @ turned > own @ bed(1, band)

@@ -8,39 +8,42 @@ import pytest
 import torch
 
 from engine.errors import MissingDependency, UsageError
-from engine.mashup.generation import Condition, Label
+from engine.mashup.generation import CONDITIONS, Condition, Label
+from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, from_half_decibels, half_decibels
 from engine.models.huang import MixNet, NetKind, NetSettings
 from engine.models.mel import MEL
 from engine.training.checkpoints import load_checkpoint
 from engine.training.huang import MixTraining, load_mix_net, measure_mix, train_mix
-from engine.training.mix_crops import CropSet
+from engine.training.mix_crops import CropSet, varied
 
 CONDITION: dict[Label, Condition] = {
     "good": "original",
     "unknown": "matched",
     "bad": "unmatched-key",
 }
-FRAMES = 20
+CROP_BEATS = 2
+FRAMES = CROP_BEATS * FRAMES_PER_BEAT
+BAR = 4 * FRAMES_PER_BEAT
 
 
 def tiny(kind: NetKind = "premixnet", **options: object) -> MixTraining:
-    values = {"epochs": 3, "batch": 4, "crop_s": FRAMES * MEL.hop_samples / MEL.sample_rate}
+    values = {"epochs": 3, "batch": 4, "crop_beats": CROP_BEATS}
     net = NetSettings(kind, width=1 / 16, bottleneck=2)
     return MixTraining(net, **{**values, **options})  # type: ignore[arg-type]
 
 
-def crops(folder: Path, labels: list[Label], *, seed: int = 0, frames: int = FRAMES + 8) -> CropSet:
+def crops(folder: Path, labels: list[Label], *, seed: int = 0, frames: int = FRAMES) -> CropSet:
     """Good examples have the same pattern in all planes, others have one of their own in each."""
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
     paths = []
     for number, label in enumerate(labels):
-        own = rng.standard_normal((4, frames, MEL.mels))
-        spectra = np.repeat(own[:1], 4, axis=0) if label == "good" else own
+        own = rng.normal(-40.0, 12.0, (3, frames, MEL.mels))
+        planes = np.repeat(own[:1], 3, axis=0) if label == "good" else own
         if label == "bad":
-            spectra = spectra - 1.0
+            planes[:, :, 64:] -= 30.0
         paths.append(folder / f"{seed}-{number}.npy")
-        np.save(paths[-1], spectra.astype(np.float16))
+        np.save(paths[-1], half_decibels(planes.astype(np.float32)))
     return CropSet(tuple(paths), tuple(labels), tuple(CONDITION[label] for label in labels))
 
 
@@ -120,7 +123,8 @@ def test_a_checkpoint_scores_as_the_net_that_made_it(tmp_path: Path) -> None:
     net = load_mix_net(out, "premixnet")
     assert isinstance(net, MixNet)
     assert not net.training
-    assert measure_mix(net, made, tiny())["loss"] == outcome.metrics["loss"]
+    loss = measure_mix(net, made, tiny())["loss"]
+    assert loss == pytest.approx(outcome.metrics["loss"], abs=1e-6)
     info = load_checkpoint(out, "premixnet").info
     assert info.settings["mel_sample_rate"] == 32000
     assert info.data_sha == made.data_sha
@@ -137,14 +141,27 @@ def test_too_few_examples(tmp_path: Path) -> None:
 
 
 def test_crops_are_cut_and_filled_up(tmp_path: Path) -> None:
-    made = crops(tmp_path / "crops", ["good", "bad"], frames=30)
-    whole = np.load(made.paths[0]).astype(np.float32)
-    middle = made.batch([0], 20)[0]
-    np.testing.assert_array_equal(middle, whole[:, 5:25])
-    starts = {
-        float(made.batch([0], 20, rng=np.random.default_rng(seed))[0, 0, 0, 0]) for seed in range(9)
-    }
-    assert len(starts) > 2
-    long = made.batch([0, 1], 34)
-    assert long.shape == (2, 4, 34, MEL.mels)
-    np.testing.assert_array_equal(long[0, :, 33], whole[:, 29])
+    made = crops(tmp_path / "crops", ["good", "bad"], frames=FRAMES + 2 * BAR)
+    whole = from_half_decibels(np.load(made.paths[0]))
+    middle = made.batch([0], FRAMES)[0]
+    np.testing.assert_array_equal(middle, whole[:, BAR : BAR + FRAMES])
+    long = made.batch([0, 1], FRAMES + 2 * BAR + 4)
+    assert long.shape == (2, 3, FRAMES + 2 * BAR + 4, MEL.mels)
+    assert (long[0, :, -4:] == FLOOR_DB).all()
+
+
+def test_variations_repeat_and_keep_what_makes_an_example_bad() -> None:
+    rng = np.random.default_rng(0)
+    planes = rng.uniform(-60, -20, (3, FRAMES, MEL.mels)).astype(np.float32)
+    missing: dict[Condition, set[int]] = {}
+    for condition in CONDITIONS:
+        for seed in range(80):
+            made = varied(planes, condition, rng=np.random.default_rng(seed))
+            again = varied(planes, condition, rng=np.random.default_rng(seed))
+            np.testing.assert_array_equal(made, again)
+            assert made.shape == planes.shape
+            silent = np.flatnonzero((made == FLOOR_DB).all(axis=(1, 2)))
+            missing.setdefault(condition, set()).update(silent.tolist())
+    assert missing["original"] == missing["matched"] == {1, 2}
+    assert missing["unmatched-key"] == {2}
+    assert missing["unmatched-tempo"] == {1, 2}

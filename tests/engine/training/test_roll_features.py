@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from engine.training.roll_features import (
     Sound,
     draw_sound,
     drums_rows,
+    held,
     mixed_rows,
     note_powers,
     static_harmony,
@@ -102,6 +105,28 @@ def test_beds_are_as_spread_as_real_ones() -> None:
             note_powers(song.notes[role], 0.0, 32, draw_sound(rng), rng)
             for role in ("bass", "other")
         ]
-        beds.append(mixed_rows(parts, rng=rng, floor=1e-4, spectrum=False)["chroma"])
+        beds.append(mixed_rows(parts, rng=rng, floor=1e-4)["chroma"])
     spread = np.sort(np.concatenate(beds).astype(float), axis=1)[:, ::-1].mean(axis=0)[:4]
     np.testing.assert_allclose(spread, [0.69, 0.44, 0.32, 0.23], atol=0.12)
+
+
+def test_a_drone_holds_the_three_longest_pitch_classes() -> None:
+    rows = [
+        (0.0, 3.0, 48, 90, 0),
+        (0.0, 2.0, 64, 90, 0),
+        (2.0, 3.5, 67, 90, 0),
+        (0.0, 0.5, 71, 90, 0),
+    ]
+    drone = held(notes_of(rows), 8.0, 16)
+    assert sorted(int(pitch) % 12 for pitch in drone["pitch"]) == [0, 4, 7]
+    assert set(drone["start"]) == {8.0}
+    assert set(drone["end"]) == {24.0}
+
+
+def test_a_room_is_heard_after_the_note() -> None:
+    note = notes_of([(0.0, 1.0, 60, 100, 0)])
+    rng = np.random.default_rng(0)
+    dry, _ = note_powers(note, 0.0, 2, PLAIN, rng)
+    wet, _ = note_powers(note, 0.0, 2, dataclasses.replace(PLAIN, echo=0.5), rng)
+    assert dry[4:, 36].max() == 0
+    np.testing.assert_allclose(wet[4:7, 36] / wet[3:6, 36], 0.5, rtol=1e-5)

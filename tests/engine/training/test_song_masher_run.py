@@ -9,13 +9,16 @@ import pytest
 import soundfile
 import torch
 
-from engine.errors import UnusableInput
+from engine.errors import SomeItemsFailed
+from engine.library.library import Library
 from engine.models.mash_mask import MaskConfig
-from engine.models.song_masher import MasherConfig
+from engine.models.song_masher import Defects, MasherConfig
+from engine.theory import Role
 from engine.training.mash_mask import MaskTraining, load_mask_network
 from engine.training.requests import TrainRequest
 from engine.training.song_masher import MasherTraining, load_song_masher
-from engine.training.song_masher_run import MasherPlan, TripleFiles, find_mashups, run
+from engine.training.song_masher_run import MasherPlan, run
+from tests.engine.library.songs import RATE, analysis, song
 
 TINY = MasherPlan(
     magnitude=MasherTraining(MasherConfig(width=4), epochs=2),
@@ -72,22 +75,50 @@ def test_resumes_all_three(data: Path, tmp_path: Path) -> None:
     assert report.steps == 3 + 3 + 2
 
 
-def test_mashups_are_read_when_asked_for(data: Path) -> None:
-    (data / "notes").mkdir()
-    (data / "notes" / "first.wav").write_bytes(b"no mashup without the others")
-    folders = find_mashups([data])
-    assert [folder.name for folder in folders] == ["mashup 0", "mashup 1"]
-    triples = TripleFiles(folders)
-    assert len(triples) == 2
-    assert triples[1].mix.frames == 8000
-    assert triples[1] is triples[1]
-    assert len(triples[:1]) == 1
-    total = triples[0].first.samples + triples[0].second.samples
-    np.testing.assert_allclose(triples[0].mix.samples, total, atol=1e-3)
+def test_mended_is_without_any_defect(data: Path, tmp_path: Path) -> None:
+    request = TrainRequest("song-masher", (data,), tmp_path / "m.safetensors", device="cpu")
+    run(dataclasses.replace(request, mended=True), unheard, plan=TINY)
+    for name in ("m", "m-phase"):
+        network = load_song_masher(tmp_path / f"{name}.safetensors")
+        assert network.config.defects == Defects.none()
+    run(request, unheard, plan=TINY)
+    assert load_song_masher(tmp_path / "m.safetensors").config.defects == Defects()
 
 
-def test_no_mashups_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UnusableInput, match="no mashup"):
-        find_mashups([tmp_path])
-    with pytest.raises(UnusableInput, match="no folder"):
-        find_mashups([tmp_path / "nowhere"])
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of five songs of noise, six bars each."""
+    folder = tmp_path_factory.mktemp("songs") / "library"
+    roles: tuple[Role, ...] = ("vocals", "harmonic", "drums")
+    with Library.open(folder, create=True) as library:
+        for number in range(5):
+            made = song(number, roles=roles, frames=12 * RATE)
+            library.add_song(
+                dataclasses.replace(made, analysis=analysis(number, roles=roles, bars=6))
+            )
+    return folder
+
+
+def test_mashups_are_generated_of_songs(songs: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    request = TrainRequest(
+        "song-masher", (songs,), tmp_path / "m.safetensors", device="cpu", epochs=1
+    )
+    report = run(request, told.append, plan=TINY)
+    assert report.finished
+    assert report.metrics["mask_train_loss"] > 0.0
+    made = sorted(path.name for path in (tmp_path / "m-mashups").iterdir())
+    assert len(made) >= 3
+    assert any(text.startswith("made 1 of") for text in told)
+    again = run(dataclasses.replace(request, resume=True), unheard, plan=TINY)
+    assert again.finished
+    assert sorted(path.name for path in (tmp_path / "m-mashups").iterdir()) == made
+
+
+def test_no_time_to_generate_is_said(songs: Path, tmp_path: Path) -> None:
+    request = TrainRequest(
+        "song-masher", (songs,), tmp_path / "m.safetensors", device="cpu", minutes=1e-9
+    )
+    with pytest.raises(SomeItemsFailed, match="0 of"):
+        run(request, unheard, plan=TINY)
+    assert not (tmp_path / "m.safetensors").exists()

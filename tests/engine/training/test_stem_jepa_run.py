@@ -15,6 +15,7 @@ from engine.library.library import Library
 from engine.library.rows import NewStem
 from engine.models.stem_jepa import JepaConfig
 from engine.training.checkpoints import load_checkpoint
+from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.requests import TrainRequest
 from engine.training.stem_jepa import JepaTraining, load_stem_jepa
 from engine.training.stem_jepa_run import run
@@ -116,6 +117,31 @@ def test_from_a_library(tmp_path: Path) -> None:
             library.add_song(dataclasses.replace(plain, stems=stems))
     report = run(asked(tmp_path, tmp_path / "library"), unheard, training=TINY)
     assert report.finished
+    assert len(list((tmp_path / "jepa-audio").iterdir())) == 3
+
+
+def test_a_rendered_library_says_what_is_for_training(tmp_path: Path) -> None:
+    """Songs for tests take no part, songs for validation give the metrics."""
+    folder = tmp_path / "library"
+    rng = np.random.default_rng(1)
+    listed = []
+    with Library.open(folder) as library:
+        for seed, split in enumerate(("train", "train", "val", "test")):
+            plain = song(seed, roles=("drums", "vocals"))
+            stems = tuple(
+                NewStem(stem.role, Waveform(rng.uniform(-0.5, 0.5, (1, RATE)).astype("f4"), RATE))
+                for stem in plain.stems
+            )
+            row = library.add_song(dataclasses.replace(plain, stems=stems))
+            listed.append(
+                ListedSong(row.id, f"{seed}.mid", "set", f"g{seed}", split, "r", "sung", "")
+            )
+    write_listing(folder, listed)
+    request = dataclasses.replace(asked(tmp_path, folder), epochs=3)
+    report = run(request, unheard, training=TINY)
+    assert report.steps == 3  # one batch holds both songs for training
+    assert report.metrics["mean_nr"] in (0.5, 0.75, 1.0)  # two stems of one song
+    assert any("listed for tests" in note for note in report.notes)
     assert len(list((tmp_path / "jepa-audio").iterdir())) == 3
 
 

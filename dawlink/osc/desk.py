@@ -1,0 +1,252 @@
+"""Which request is answered how: at once, or by work in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import singledispatchmethod
+from itertools import pairwise
+from typing import Final
+
+from dawlink.osc.answers import (
+    ByeDone,
+    CancelDone,
+    ClipWarpDone,
+    InsertedDone,
+    StatusDone,
+    SuggestEnd,
+)
+from dawlink.osc.asking import Asking, hits_of
+from dawlink.osc.clients import MOST_MARKERS, Client
+from dawlink.osc.exchange import Exchange
+from dawlink.osc.faults import ErrorCode, Fault
+from dawlink.osc.jobtable import JobTable
+from dawlink.osc.making import Making
+from dawlink.osc.paths import project_folder
+from dawlink.osc.requests import (
+    Audition,
+    Bye,
+    Cancel,
+    Clip,
+    ClipTempo,
+    ClipWarp,
+    Inserted,
+    Render,
+    SetKey,
+    SetProject,
+    SetSignature,
+    SetTempo,
+    Status,
+    Suggest,
+    SuggestGet,
+)
+from dawlink.osc.scales import key_of
+from dawlink.osc.schema import Message
+from dawlink.osc.service import EngineService
+from dawlink.osc.workers import Workers
+
+__all__ = ["PROTOCOL", "Desk"]
+
+PROTOCOL: Final = 1
+_SLOWEST_BPM, _FASTEST_BPM = 20.0, 400.0
+
+
+class Desk:
+    """Answers requests. Only the event loop's thread calls it."""
+
+    def __init__(self, service: EngineService, workers: Workers, jobs: JobTable) -> None:
+        self._service = service
+        self._workers = workers
+        self._jobs = jobs
+        self._asking = Asking(service, workers)
+        self._making = Making(service, workers, jobs)
+        self._state: Callable[[], tuple[str, int]] = lambda: ("loading", 0)
+
+    def bind(self, state: Callable[[], tuple[str, int]]) -> None:
+        """Where status comes from: (state, requests being worked on)."""
+        self._state = state
+
+    def recover(self) -> None:
+        """Clear away what killed daemons left; runs in a thread."""
+        from engine.staging import sweep_staging
+
+        for folder in self._jobs.recover():
+            for place in (folder, *folder.glob("take *")):
+                sweep_staging(place)
+
+    def record_interrupted(self) -> None:
+        """The daemon goes away."""
+        self._making.stop_ahead()
+        self._jobs.interrupt()
+
+    def note(self, client: Client, message: Message) -> None:
+        """A change of the client's session.
+
+        Raises:
+            Fault: it cannot be meant.
+        """
+        session = client.session
+        if isinstance(message, SetTempo):
+            session = replace(session, tempo_bpm=_tempo(message.bpm))
+        elif isinstance(message, SetSignature):
+            session = replace(session, beats_per_bar=_beats_per_bar(message))
+        elif isinstance(message, SetKey):
+            session = replace(session, key=key_of(message.root, message.scale))
+        elif isinstance(message, SetProject):
+            session = replace(session, project=project_folder(message.folder))
+        client.session = session
+
+    def take_piece(self, client: Client, message: Message) -> bool:
+        """Keep a warp marker; False when the message is no piece of a whole, or the last piece.
+
+        Raises:
+            Fault: an unknown clip, or an index that cannot be.
+        """
+        if not isinstance(message, ClipWarp):
+            return False
+        client.clip(message.clip_id)
+        if not 2 <= message.count <= MOST_MARKERS or not 0 <= message.index < message.count:
+            raise Fault(
+                ErrorCode.BAD_ARGUMENTS,
+                "bad_marker",
+                f"Marker {message.index} of {message.count} cannot be; "
+                f"there are 2 to {MOST_MARKERS}, counted from 0.",
+            )
+        transfer = client.transfer(message.clip_id, message.req, message.count)
+        transfer.found[message.index] = (message.sec, message.beat)
+        return len(transfer.found) < message.count
+
+    def answer_now(self, exchange: Exchange) -> bool:
+        """Answer what needs no work; False for what does.
+
+        Raises:
+            Fault: the request cannot be meant.
+        """
+        return self._at_once(exchange.request, exchange)
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer what needs work.
+
+        Raises:
+            Fault, DawlinkError: it cannot be done.
+            Stopped: it was cancelled.
+        """
+        message = exchange.request
+        if isinstance(message, Clip):
+            await self._asking.clip(exchange, message)
+        elif isinstance(message, ClipTempo):
+            await self._asking.count(exchange, message)
+        elif isinstance(message, Suggest):
+            answered = await self._asking.suggest(exchange, message)
+            self._making.look_ahead(exchange.client, answered)
+        elif isinstance(message, Audition):
+            await self._making.audition(exchange, message)
+        elif isinstance(message, Render):
+            await self._making.render(exchange, message)
+        elif isinstance(message, Inserted):
+            await self._workers.run("quick", lambda: self._note_insertion(exchange, message))
+            exchange.end(InsertedDone(exchange.req))
+
+    @singledispatchmethod
+    def _at_once(self, message: Message, exchange: Exchange) -> bool:
+        if isinstance(message, Clip):
+            self._asking.check_clip(exchange.client, message)
+            self._making.drop_auditions(exchange.client, but=exchange)
+        elif isinstance(message, Audition):
+            self._making.drop_auditions(exchange.client, but=exchange)
+        return False
+
+    @_at_once.register
+    def _bye(self, _message: Bye, exchange: Exchange) -> bool:
+        for other in exchange.client.running:
+            if other is not exchange:
+                other.cancel()
+        exchange.end(ByeDone(exchange.req))
+        exchange.client.greeted = False
+        exchange.client.clips.clear()
+        exchange.client.answers.clear()
+        exchange.client.session = type(exchange.client.session)()
+        return True
+
+    @_at_once.register
+    def _cancel(self, message: Cancel, exchange: Exchange) -> bool:
+        job = exchange.client.exchanges.get(message.job_req)
+        if job is not None and job is not exchange:
+            job.cancel()
+        exchange.end(CancelDone(exchange.req))
+        return True
+
+    @_at_once.register
+    def _status(self, _message: Status, exchange: Exchange) -> bool:
+        state, jobs = self._state()
+        load = self._workers.load
+        exchange.end(StatusDone(exchange.req, state, jobs, self._service.songs, load))
+        return True
+
+    @_at_once.register
+    def _suggest_get(self, message: SuggestGet, exchange: Exchange) -> bool:
+        answered = exchange.client.answers.get(message.of_req)
+        if answered is None:
+            raise Fault(
+                ErrorCode.NOT_ANALYSED,
+                "unknown_answer",
+                f"There is no answer to request {message.of_req} any more. Suggest again.",
+            )
+        hits = [hit for hit in hits_of(exchange.req, answered) if hit.rank == message.rank]
+        if not hits:
+            raise Fault(
+                ErrorCode.BAD_ARGUMENTS, "bad_rank", f"There is no suggestion {message.rank}."
+            )
+        for hit in hits:
+            exchange.send(hit)
+        exchange.end(SuggestEnd(exchange.req, len(hits)), parts=lambda: hits)
+        return True
+
+    @_at_once.register
+    def _warp(self, message: ClipWarp, exchange: Exchange) -> bool:
+        client = exchange.client
+        transfer = client.transfers.pop((message.clip_id, message.req))
+        markers = tuple(transfer.found[index] for index in range(transfer.count))
+        client.keep_clip(replace(client.clip(message.clip_id), markers=_rising(markers)))
+        exchange.end(ClipWarpDone(exchange.req, message.clip_id))
+        self._asking.analyse_ahead(client, message.clip_id)
+        return True
+
+    def _note_insertion(self, exchange: Exchange, message: Inserted) -> None:
+        asked: dict[str, object] = {"ok": message.ok, "implied_bpm": message.implied_bpm}
+        job_id = self._jobs.begin(
+            client=exchange.client.name, req=exchange.req, kind="inserted", folder=None, asked=asked
+        )
+        self._jobs.end(job_id, "done" if message.ok else "failed")
+
+
+def _tempo(bpm: float) -> float:
+    if not _SLOWEST_BPM <= bpm <= _FASTEST_BPM:
+        raise Fault(
+            ErrorCode.BAD_ARGUMENTS,
+            "bad_tempo",
+            f"A tempo of {bpm:g} BPM is outside {_SLOWEST_BPM:g}..{_FASTEST_BPM:g} BPM.",
+        )
+    return round(bpm, 4)  # 32-bit numbers write 104.1 as 104.09999847
+
+
+def _beats_per_bar(message: SetSignature) -> int:
+    quarters = 4 * message.numerator
+    possible = message.denominator in (1, 2, 4, 8, 16) and quarters % message.denominator == 0
+    if not possible or not 1 <= quarters // message.denominator <= 12:
+        raise Fault(
+            ErrorCode.BAD_ARGUMENTS,
+            "bad_signature",
+            f"{message.numerator}/{message.denominator} is not 1 to 12 whole quarter notes a bar.",
+        )
+    return quarters // message.denominator
+
+
+def _rising(markers: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if not all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(markers)):
+        raise Fault(
+            ErrorCode.BAD_ARGUMENTS,
+            "bad_markers",
+            "Warp markers must rise in seconds and in beats from index to index.",
+        )
+    return markers

@@ -1,0 +1,217 @@
+"""The mashups that song-masher and its mask network learn from: given ones, or generated ones.
+
+A mashup is a folder of three audio files named ``first``, ``second`` and ``mix``: two songs and
+what somebody made of them, beginning together. Where the data hold such folders they are taken; as
+published, 5 % of them are held out (here by the hash of their audio). Otherwise the data are
+multitrack songs or libraries, and the generator makes mashups of them
+(:mod:`engine.training.mashup_triples`); then a fifth of the compositions is held out before
+anything is paired, so no held-out song is ever trained on.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, overload
+
+import numpy as np
+
+from engine.audio.decode import decode
+from engine.audio.resample import resample
+from engine.audio.stretch import Stretcher, default_stretcher
+from engine.audio.waveform import Waveform
+from engine.errors import SomeItemsFailed, UnusableInput
+from engine.files import sha256_of
+from engine.ingest.plan import is_audio
+from engine.mashup.database import MASHUP_ROLES, MashupDB
+from engine.models.mash_mask import SAMPLE_RATE
+from engine.models.song_masher import LONGEST_S
+from engine.training.mashup_triples import make_triples, planned_triples
+from engine.training.material import open_material
+from engine.training.requests import Tell, TrainRequest
+from engine.training.song_masher import Triple
+
+__all__ = ["MashupSets", "TripleFiles", "find_mashups", "mashup_sets"]
+
+#: One given mashup in so many is held out: 5 %.
+HELD_OUT: Final = 20
+#: Share of compositions that no generated training mashup is made of.
+HELD_OUT_SHARE: Final = 0.2
+#: Generated mashups for every song with a voice, up to the published number of mashups.
+PER_SONG: Final = 4
+MOST_MASHUPS: Final = 2000
+#: Mashups kept in memory, 12 MB each.
+_KEPT: Final = 64
+_PARTS: Final = ("first", "second", "mix")
+
+
+@dataclass(frozen=True, eq=False)
+class MashupSets:
+    """Mashups to train on, mashups held out, the hash of both, and what a person should know."""
+
+    train: TripleFiles
+    unseen: TripleFiles
+    data_sha: str
+    notes: tuple[str, ...] = ()
+
+
+class TripleFiles(Sequence[Triple]):
+    """Mashups that are decoded when they are asked for, 16 kHz mono, the first minute."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        self._read = functools.lru_cache(maxsize=_KEPT)(_read_triple)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    @overload
+    def __getitem__(self, index: int) -> Triple: ...
+    @overload
+    def __getitem__(self, index: slice) -> TripleFiles: ...
+    def __getitem__(self, index: int | slice) -> Triple | TripleFiles:
+        if isinstance(index, slice):
+            return TripleFiles(self._folders[index])
+        return self._read(self._folders[index])
+
+
+def find_mashups(data: Sequence[Path]) -> list[Path]:
+    """Folders of mashups among ``data`` and everything below, in order of their names.
+
+    Raises:
+        UnusableInput: one of ``data`` is no folder.
+    """
+    return [path for root in data for path in _below(root) if len(_files(path)) == len(_PARTS)]
+
+
+def mashup_sets(
+    request: TrainRequest,
+    tell: Tell,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    stretcher: Stretcher | None = None,
+) -> MashupSets:
+    """The mashups of ``request.data``, generated beside the checkpoint when there are none.
+
+    Args:
+        request: what is to be trained.
+        tell: told what is being done.
+        stop: asked before each rendering; True ends the work.
+        stretcher: the best there is when None.
+
+    Raises:
+        UnusableInput: no such folder, neither mashups nor multitrack songs, or songs that the
+            generator finds no partners for.
+        SomeItemsFailed: it was stopped before all mashups were rendered.
+    """
+    given = find_mashups(request.data)
+    if given:
+        return _given(given)
+    work = request.out.with_name(f"{request.out.stem}-songs")
+    material = open_material(request.data, work, jobs=request.jobs, tell=tell)
+    made: list[list[Path]] = []
+    folder = request.out.with_name(f"{request.out.stem}-mashups")
+    for part in material.db.split(HELD_OUT_SHARE, request.seed):
+        made.append(
+            _generated(
+                part,
+                folder,
+                stretcher=stretcher or default_stretcher(),
+                seed=request.seed,
+                tell=tell,
+                stop=stop,
+            )
+        )
+    if not made[0]:
+        raise UnusableInput(
+            f"No mashup can be made of {len(material.db.songs)} songs.",
+            hint="Give five songs or more with vocals, drums and bass or other, four bars or "
+            "longer, of like tempo and key.",
+            code="no_mashups",
+        )
+    return _sets(
+        {path.name: path for path in made[0]}, {p.name: p for p in made[1]}, material.notes
+    )
+
+
+def _given(folders: Sequence[Path]) -> MashupSets:
+    keyed = {_key(folder): folder for folder in folders}
+    held_out = {k: path for k, path in keyed.items() if int(k[:8], 16) % HELD_OUT == 0}
+    held_out = held_out if len(held_out) < len(keyed) else {}
+    return _sets({k: path for k, path in keyed.items() if k not in held_out}, held_out)
+
+
+def _sets(
+    train: Mapping[str, Path], unseen: Mapping[str, Path], notes: tuple[str, ...] = ()
+) -> MashupSets:
+    """Both sets in the order of their hashes, whatever the folders are called."""
+    if not unseen:
+        notes = (*notes, "too few mashups to hold one out")
+    return MashupSets(
+        train=TripleFiles([train[key] for key in sorted(train)]),
+        unseen=TripleFiles([unseen[key] for key in sorted(unseen)]),
+        data_sha=hashlib.sha256(" ".join(sorted({*train, *unseen})).encode()).hexdigest(),
+        notes=notes,
+    )
+
+
+def _generated(
+    db: MashupDB,
+    folder: Path,
+    *,
+    stretcher: Stretcher,
+    seed: int,
+    tell: Tell,
+    stop: Callable[[], bool],
+) -> list[Path]:
+    voices = sum(set(MASHUP_ROLES) <= song.stems.keys() for song in db.songs)
+    plans = planned_triples(db, min(PER_SONG * voices, MOST_MASHUPS), seed=seed)
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        tell(f"made {done} of {len(plans)} mashups")
+
+    made = make_triples(db, plans, folder, stretcher=stretcher, stop=stop, made_one=told)
+    if made is None:
+        raise SomeItemsFailed(
+            f"The time was over when {done} of {len(plans)} mashups were made; there is no "
+            "checkpoint yet.",
+            hint="Run the same command again: it goes on where this one stopped.",
+            code="out_of_time",
+        )
+    return made
+
+
+def _below(root: Path) -> Iterator[Path]:
+    if not root.is_dir():
+        raise UnusableInput(
+            f"{root} is no folder.", hint="Give a folder of mashups or songs.", code="missing"
+        )
+    yield root
+    yield from sorted(path for path in root.rglob("*") if path.is_dir())
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a mashup by their part in it, as far as they are there."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and is_audio(path))
+    return {path.stem.lower(): path for path in files if path.stem.lower() in _PARTS}
+
+
+def _read_triple(folder: Path) -> Triple:
+    files = _files(folder)
+    first, second, mix = (_mono(decode(files[part], end_s=LONGEST_S)) for part in _PARTS)
+    return Triple(first, second, mix)
+
+
+def _mono(waveform: Waveform) -> Waveform:
+    return resample(Waveform(waveform.mono()[np.newaxis], waveform.sample_rate), SAMPLE_RATE)
+
+
+def _key(folder: Path) -> str:
+    named = [f"{part}={sha256_of(path)}" for part, path in sorted(_files(folder).items())]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()

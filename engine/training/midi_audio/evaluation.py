@@ -1,0 +1,79 @@
+"""Songs of MIDI corpora for the tables that compare models.
+
+Models are told apart by how they rank a song's own stems against those of others, so of each
+composition only one variant may take part: its other variants would be right answers that count as
+wrong ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from engine.training.midi_audio.corpus import CorpusOptions, render_corpus
+from engine.training.midi_audio.listing import read_listing
+from engine.training.midi_corpus import Split
+from engine.training.requests import Tell
+
+__all__ = ["EVALUATION_S", "comparable_songs", "rendered_songs"]
+
+#: Length of a rendered stretch: the windows of every protocol fit into it several times [s].
+EVALUATION_S: Final = 64.0
+
+
+def rendered_songs(
+    corpora: Sequence[Path],
+    library: Path,
+    split: Split,
+    *,
+    limit: int | None,
+    seed: int,
+    jobs: int,
+    tell: Tell,
+) -> tuple[list[str], tuple[str, ...]]:
+    """Ids of the songs of one split, rendered into a library, and what a person should know.
+
+    Args:
+        corpora: folders or archives of MIDI.
+        library: made when it is not there.
+        split: train, val or test.
+        limit: songs of each corpus; all when None.
+        seed: of everything random.
+        jobs: songs rendered at once.
+        tell: told what is being done.
+
+    Raises:
+        MissingDependency: no fluidsynth, or no soundfont.
+        UnusableInput: a corpus holds no usable song.
+    """
+    options = CorpusOptions(split, limit=limit, seconds=EVALUATION_S, seed=seed, jobs=jobs)
+    ids: list[str] = []
+    notes: list[str] = []
+    for corpus in corpora:
+        rendered = render_corpus(corpus, library, options, tell=tell)
+        ids += [song.song_id for song in rendered.songs]
+        notes += rendered.notes
+    return list(dict.fromkeys(ids)), tuple(dict.fromkeys(notes))
+
+
+def comparable_songs(
+    song_ids: Sequence[str], library: Path, split: Split | None = None
+) -> list[str]:
+    """Those songs of which no two are one composition, the first of each, in their order.
+
+    Args:
+        song_ids: of the library; songs that were not rendered from a corpus are compositions of
+            their own.
+        library: the folder.
+        split: leaves out rendered songs of other splits; all take part when None.
+    """
+    listed = {song.song_id: song for song in read_listing(library)}
+    found: dict[str, str] = {}
+    for song_id in song_ids:
+        song = listed.get(song_id)
+        if song is None:
+            found.setdefault(song_id, song_id)
+        elif split is None or song.split == split:
+            found.setdefault(f"group {song.group}", song_id)
+    return list(found.values())

@@ -1,0 +1,162 @@
+"""Which songs a MIDI corpus has, and what is known of each before it is read.
+
+A corpus with an ``index.csv`` (see :mod:`engine.training.midi_corpus`) says it itself. In any other
+folder of MIDI files each file is a composition of its own; the vocal is the track whose name says
+so, the metre and the key are those of the first such messages, and the split is drawn from the
+file's name: eight in ten train, one validates, one tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.errors import UnusableInput, UsageError
+from engine.ingest.plan import is_audio
+from engine.theory import Key
+from engine.training.midi_audio.score import DRUM_CHANNEL
+from engine.training.midi_audio.songs import MidiSource
+from engine.training.midi_corpus import Split, find_index, open_index
+
+__all__ = ["CorpusSong", "corpus_songs", "is_midi_corpus"]
+
+_MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar")
+#: What a sung part is called.
+_SUNG: Final = re.compile(r"melod|vocal|voice|\bvox\b|sing|gesang|lead", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CorpusSong:
+    """A song in four-four with a band.
+
+    Args:
+        source: the file.
+        set_name: part of the corpus that it belongs to.
+        group: the composition.
+        split: what it may be used for.
+    """
+
+    source: MidiSource
+    set_name: str
+    group: str
+    split: Split
+
+
+def is_midi_corpus(path: Path) -> bool:
+    """Whether a path is a corpus of MIDI: an index of one, an archive, or MIDI without audio."""
+    if path.is_file():
+        return tarfile.is_tarfile(path)
+    if not path.is_dir():
+        return False
+    if _index_of_midi(path) is not None:
+        return True
+    files = [found for found in path.rglob("*") if found.is_file()]
+    return any(map(_is_midi, files)) and not any(map(is_audio, files))
+
+
+def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong, ...]:
+    """The songs of a corpus that can be rendered: four-four, a band, and most often a melody.
+
+    Raises:
+        UnusableInput: there is none, or the archive is damaged.
+    """
+    if data.is_dir() and _index_of_midi(data) is None:
+        songs = tuple(_scanned(data))
+    else:
+        songs = tuple(_indexed(open_index(data, cache_dir)))
+    if not songs:
+        raise UnusableInput(
+            f"{data} holds no MIDI song in four-four with drums and other instruments.",
+            hint="Give a folder of MIDI files of whole songs.",
+            code="no_songs",
+        )
+    return songs
+
+
+def _index_of_midi(folder: Path) -> Path | None:
+    """Its ``index.csv``, if it is one of MIDI songs."""
+    index = find_index(folder)
+    if index is None:
+        return None
+    with index.open(newline="", encoding="utf-8") as stream:
+        columns = next(csv.reader(stream), [])
+    return index if {"file", "group", "split", "melody_part"} <= set(columns) else None
+
+
+def _indexed(index: Path) -> Iterator[CorpusSong]:
+    with index.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            song = _song_of(index.parent, row)
+            if song is not None:
+                yield song
+
+
+def _song_of(folder: Path, row: Mapping[str, str]) -> CorpusSong | None:
+    is_whole = row["full_band"] == "1" and bool(row["melody_part"])
+    if not is_whole or row["time_sig"] != "4/4" or row.get("dup_of"):
+        return None
+    if row.get("n_ts", "1") != "1":  # the metre changes on the way
+        return None
+    splits: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+    split = splits.get(row["split"])
+    if split is None:
+        return None
+    track, channel = (int(text) for text in row["melody_part"].split(":")[:2])
+    key = _key(row.get("key_sig", ""))
+    source = MidiSource(folder / row["file"], row["file"], (track, channel - 1), key)
+    return CorpusSong(source, row["set"], row["group"], split)
+
+
+def _key(text: str) -> Key | None:
+    with contextlib.suppress(UsageError):
+        return Key.parse(text)
+    return None
+
+
+def _is_midi(path: Path) -> bool:
+    return path.suffix.lower() in _MIDI_SUFFIXES
+
+
+def _scanned(folder: Path) -> Iterator[CorpusSong]:
+    for path in sorted(found for found in folder.rglob("*") if _is_midi(found)):
+        source = _described(path, path.relative_to(folder).as_posix())
+        if source is not None:
+            lot = zlib.crc32(path.stem.encode()) % 10
+            split: Split = "test" if lot == 0 else "val" if lot == 1 else "train"
+            yield CorpusSong(source, folder.name, path.stem, split)
+
+
+def _described(path: Path, name: str) -> MidiSource | None:
+    """A file without an index; None when it is damaged, not in four-four, or has no band."""
+    import mido
+
+    try:
+        midi = mido.MidiFile(path, clip=True)
+    except (OSError, EOFError, ValueError, KeyError, IndexError):
+        return None
+    metres = {(m.numerator, m.denominator) for t in midi.tracks for m in t if _is(m, "time_sig")}
+    keys = [str(m.key) for t in midi.tracks for m in t if _is(m, "key_sig")]
+    channels: dict[tuple[int, int], str] = {
+        (number, int(message.channel)): str(track.name)
+        for number, track in enumerate(midi.tracks)
+        for message in track
+        if message.type == "note_on"
+    }
+    has_drums = any(channel == DRUM_CHANNEL for _, channel in channels)
+    pitched = {where: title for where, title in channels.items() if where[1] != DRUM_CHANNEL}
+    if not metres <= {(4, 4)} or not has_drums or len(pitched) < 1:
+        return None
+    sung = [where for where, title in pitched.items() if _SUNG.search(title)]
+    melody = sung[0] if sung and len(pitched) > 1 else None
+    return MidiSource(path, name, melody, _key(keys[0]) if keys else None)
+
+
+def _is(message: object, kind: str) -> bool:
+    return str(getattr(message, "type", "")).startswith(kind)

@@ -1,0 +1,79 @@
+// What the engine has to know about the set: tempo, signature, key, project folder.
+//
+// Before Live 12.0.5 nobody can say whether the set's scale is meant (every new set says C major),
+// so there the clip's own key counts unless the person chooses one.
+
+var Session = (function () {
+    var now = { tempo: 120, numerator: 4, denominator: 4, root: -1, scale: "Major", project: "" };
+    var told = {};
+    var playing = 0;
+
+    function read() {
+        var song = Live.object("song");
+        now.tempo = Live.number(song, "tempo") || now.tempo;
+        now.numerator = Live.number(song, "signature_numerator") || 4;
+        now.denominator = Live.number(song, "signature_denominator") || 4;
+        playing = Live.number(song, "is_playing");
+        readKey(song);
+        now.project = projectOf(setPath(song)) || projectOf(Clip.path());
+    }
+
+    function readKey(song) {
+        now.root = -1;
+        now.scale = "Major";
+        if (chosen.key > 0) {
+            now.root = (chosen.key - 1) % 12;
+            now.scale = chosen.key <= 12 ? "Major" : "Minor";
+        } else if (Live.knows("song", "scale_mode") && Live.number(song, "scale_mode") === 1) {
+            now.root = Live.number(song, "root_note");
+            now.scale = Live.text(song, "scale_name") || "Major";
+        }
+    }
+
+    // Path of the set; empty when it was never saved, null when this Live does not say.
+    function setPath(song) {
+        return Live.knows("song", "file_path") ? Live.text(song, "file_path") : null;
+    }
+
+    // A set lies in its project's folder, its samples in `<project>/Samples`.
+    function projectOf(path) {
+        var samples = (/^(.* Project)[\/\\]Samples[\/\\]/).exec(path || "");
+        if (samples) {
+            return samples[1];
+        }
+        return (/\.als$/i).test(path || "") ? path.replace(/[\/\\][^\/\\]*$/, "") : "";
+    }
+
+    // Sends what the engine does not know yet.
+    function tell() {
+        if (!Link.connected()) {
+            return;
+        }
+        read();
+        say("/dawlink/set/tempo", [Requests.real(now.tempo)]);
+        say("/dawlink/set/signature", [now.numerator, now.denominator]);
+        say("/dawlink/set/key", [now.root, now.scale]);
+        say("/dawlink/set/project", [now.project]);
+    }
+
+    function say(address, args) {
+        var text = args.join(" ");
+        if (text === "" && told[address] === undefined) {
+            return;
+        }
+        if (told[address] !== text) {
+            told[address] = text;
+            Requests.put(address, args);
+        }
+    }
+
+    return {
+        read: read,
+        tell: tell,
+        forget: function () { told = {}; },
+        tempo: function () { return now.tempo; },
+        barBeats: function () { return now.numerator * 4 / now.denominator; },
+        playing: function () { return playing === 1; },
+        unsaved: function () { return setPath(Live.object("song")) === ""; }
+    };
+}());

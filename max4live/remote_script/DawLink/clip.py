@@ -1,0 +1,93 @@
+"""The selected clip, read out of Live: what it is, where it plays in its file, how it is warped.
+
+Markers and loop points are beats while the clip is warped, seconds while it is not. The region is
+the loop while looping, else from start to end marker. A deleted clip equals None.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .shapes import Clip, Song
+
+#: What a clip turned down to nothing counts as [dB].
+SILENT_DB = -70.0
+
+
+class Refused(Exception):
+    """Something that a person has to change; the text is the sentence that is shown."""
+
+
+class SelectedClip:
+    """A clip as the engine is told of it. Units: see the module; markers are (seconds, beats)."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.name = str(clip.name)
+        self.path = str(clip.file_path)
+        self.warped = bool(clip.warping)
+        looping = bool(clip.looping)
+        self.start = float(clip.loop_start if looping else clip.start_marker)
+        self.end = float(clip.loop_end if looping else clip.end_marker)
+        self.plays_from = float(clip.start_marker)
+        if not self.warped:
+            self.end = min(self.end, file_seconds(clip) or self.end)
+        self.markers = warp_markers(clip) if self.warped else []
+        self.pitch = int(clip.pitch_coarse)
+        self.gain_db = decibels(str(clip.gain_display_string))
+        self.arranged = bool(clip.is_arrangement_clip)
+        self.start_time = float(clip.start_time) if self.arranged else 0.0
+
+    def check_alive(self) -> None:
+        """Refuses when the clip was deleted meanwhile."""
+        if self.clip == None:  # noqa: E711 - a deleted object equals None and is not None
+            raise Refused("The clip was deleted. Select another one.")
+
+
+def read_selected(song: Song) -> SelectedClip:
+    """The clip in Live's clip view.
+
+    Raises:
+        Refused: none, or one that has no finished audio file.
+    """
+    clip = song.view.detail_clip
+    if clip is None or clip == None:  # noqa: E711
+        slot = song.view.highlighted_clip_slot
+        clip = slot.clip if slot is not None else None
+    if clip is None or clip == None:  # noqa: E711
+        raise Refused("Select an audio clip.")
+    if not clip.is_audio_clip:
+        raise Refused("This is a MIDI clip. Select an audio clip.")
+    if clip.is_recording:
+        raise Refused("This clip is being recorded. Stop, then press Suggest.")
+    read = SelectedClip(clip)
+    if not read.path or not Path(read.path).is_file():
+        raise Refused("This clip's file is missing. Save the set, or find the file.")
+    return read
+
+
+def warp_markers(clip: Clip) -> list[tuple[float, float]]:
+    """[(seconds, beats)], rising, with Live's last, unseen marker."""
+    found: list[tuple[float, float]] = []
+    for marker in clip.warp_markers:
+        point = (float(marker.sample_time), float(marker.beat_time))
+        if not found or (point[0] > found[-1][0] and point[1] > found[-1][1]):
+            found.append(point)
+    return found
+
+
+def file_seconds(clip: Clip) -> float:
+    """Length of the clip's file; 0 where this Live does not know the sample rate."""
+    rate = getattr(clip, "sample_rate", 0)
+    return float(clip.sample_length) / rate if rate else 0.0
+
+
+def decibels(text: str) -> float:
+    """``-6.0 dB`` as a number; 0 where there is none."""
+    if "inf" in text:
+        return SILENT_DB
+    found = re.search(r"[-+]?\d+(\.\d+)?", text.replace("\u2212", "-").replace(",", "."))
+    return float(found.group()) if found else 0.0

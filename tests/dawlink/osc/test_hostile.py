@@ -1,0 +1,79 @@
+"""Whatever comes in, the daemon goes on, stays small and writes nowhere else."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dawlink.osc.client import OscClient, bundle, packed
+from tests.dawlink.osc.conftest import Music
+from tests.dawlink.osc.daemon import Running, start
+from tests.dawlink.osc.hostile import datagrams
+
+DATAGRAMS = 6000
+BATCH = 100
+
+
+def memory_kb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1])
+    raise AssertionError("no VmRSS")
+
+
+@pytest.fixture
+def own_daemon(music: Music, tmp_path: Path) -> Iterator[Running]:
+    running = start(music.library, tmp_path)
+    yield running
+    running.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_hostile_datagrams(own_daemon: Running) -> None:
+    rng = random.Random(11)
+    with own_daemon.client() as client, own_daemon.client() as attacker:
+        client.ask("/dawlink/hello", "ssiis", "test", "1", 1, 0, "")
+        before = {path for path in own_daemon.folder.rglob("*") if path.is_file()}
+        held = 0
+        for number, data in enumerate(datagrams(rng, DATAGRAMS)):
+            attacker.send_bytes(data)
+            if number % BATCH == 0:  # wait until it has read them, or the kernel drops them
+                _pong(client)
+            if number == DATAGRAMS // 3:
+                held = memory_kb(own_daemon.process.pid)
+        _pong(client)
+        assert memory_kb(own_daemon.process.pid) - held < 20_000
+        client.send("/dawlink/status", "i", 123456)
+        status = client.until_ended(123456)
+        assert status.values[1] == "ready"
+    after = {path for path in own_daemon.folder.rglob("*") if path.is_file()}
+    written = {path for path in after - before if "jobs.sqlite" not in path.name}
+    assert not written
+    assert own_daemon.stop() == 0
+
+
+def test_noise_is_passed_over_in_silence(daemon: Running) -> None:
+    with daemon.client() as client:
+        client.send_bytes(b"")
+        client.send_bytes(b"GET / HTTP/1.1\r\n\r\n")
+        client.send_bytes(b"/dawlink/ping\0\0\0,i\0\0")
+        deep = packed("/dawlink/ping", "i", 1)
+        for _ in range(40):
+            deep = bundle(deep)
+        client.send_bytes(deep)
+        client.send_bytes(packed("/dawlink/ping", "i", 1) + bytes(60_000))
+        client.send("/dawlink/ping", "i", 2)
+        assert client.receive().values[0] == 2
+        assert client.silent(0.1)
+
+
+def _pong(client: OscClient) -> None:
+    client.send("/dawlink/ping", "i", 987654)
+    while True:
+        message = client.receive()
+        if message.address == "/dawlink/pong" and message.values[0] == 987654:
+            return

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import MissingDependency
+from engine.models.huang import MixNet, NetKind, NetSettings
+from engine.models.registry import load_ranker
+from engine.training.checkpoints import CheckpointInfo, save_checkpoint
+
+KINDS: tuple[NetKind, ...] = ("premixnet", "postmixnet")
+
+
+def checkpoint(folder: Path, kind: NetKind, *, named: str | None = None) -> Path:
+    net = MixNet(NetSettings(kind, width=1 / 32, bottleneck=2))
+    tensors = {f"model.{name}": value.half() for name, value in net.state_dict().items()}
+    settings = {"net_width": 1 / 32, "net_bottleneck": 2, "net_mels": 128}
+    path = folder / f"{named or kind}.safetensors"
+    save_checkpoint(path, tensors, info=CheckpointInfo(kind, settings))
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trained_network_is_found_in_the_given_folder(kind: NetKind, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "second", kind)
+    ranker = load_ranker(kind, folders=(tmp_path / "first", tmp_path / "second"))
+    assert ranker.name == kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_or_foreign_checkpoint_says_the_way_out(kind: NetKind, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, kind)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MissingDependency, match="damaged") as caught:
+        load_ranker(kind, folders=(tmp_path,))
+    assert "train" in caught.value.hint
+    other = KINDS[1 - KINDS.index(kind)]
+    checkpoint(tmp_path, other, named=kind)
+    with pytest.raises(MissingDependency, match=f"not a {kind}"):
+        load_ranker(kind, folders=(tmp_path,))
+
+
+def test_half_precision_weights_work_in_single(tmp_path: Path) -> None:
+    from engine.training.huang import load_mix_net
+
+    net = load_mix_net(checkpoint(tmp_path, "premixnet"), "premixnet")
+    assert {p.dtype for p in net.parameters()} == {torch.float32}

@@ -1,0 +1,82 @@
+"""Small MIDI files, and what is needed to make sound of them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import mido
+import pytest
+
+from engine.errors import MissingDependency
+from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
+
+__all__ = ["BARS", "needs_fluidsynth", "write_corpus", "write_song"]
+
+BARS = 12
+
+
+def _missing() -> str:
+    try:
+        find_fluidsynth()
+        find_soundfonts()
+    except MissingDependency as error:
+        return error.message
+    return ""
+
+
+needs_fluidsynth = pytest.mark.skipif(bool(_missing()), reason=_missing() or "all there")
+
+
+def write_song(
+    path: Path,
+    *,
+    tempo_bpm: float = 120.0,
+    transpose: int = 0,
+    melody: str = "MELODY",
+    sung_bars: range = range(BARS),
+    held: bool = False,
+) -> None:
+    """C major: a melody, chords and a bass in quarters, a kick on every beat; twelve bars."""
+    midi = mido.MidiFile(ticks_per_beat=96)
+    conductor = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(6e7 / tempo_bpm))])
+    conductor.append(mido.MetaMessage("time_signature", numerator=4, denominator=4))
+    midi.tracks.append(conductor)
+    parts = (
+        (melody, 0, 68, (72, 76, 79, 76)),
+        ("BASS", 1, 33, (36, 36, 43, 43)),
+        ("PIANO", 2, 0, (60, 64, 67, 64)),
+        ("DRUMS", 9, 0, (36, 36, 36, 36)),
+    )
+    for name, channel, program, pitches in parts:
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+        track.append(mido.Message("program_change", channel=channel, program=program))
+        wait = 0
+        for beat in range(4 * BARS):
+            if channel == 0 and beat // 4 not in sung_bars:
+                wait += 96
+                continue
+            note = pitches[beat % 4] + (transpose if channel != 9 else 0)
+            track.append(
+                mido.Message("note_on", channel=channel, note=note, velocity=90, time=wait)
+            )
+            if not held or channel != 2:
+                off = mido.Message("note_off", channel=channel, note=note, time=90)
+                track.append(off)
+            wait = 6 if not held or channel != 2 else 96
+        midi.tracks.append(track)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    midi.save(path)
+
+
+def write_corpus(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+    """Songs of (file, group, split), each in another key and tempo, with an index."""
+    folder.mkdir(parents=True)
+    columns = ("file", "set", "group", "split", "melody_part", "time_sig", "full_band", "key_sig")
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        for number, (file, group, split) in enumerate(rows):
+            write_song(folder / file, tempo_bpm=100 + 10 * number, transpose=number)
+            key = ("C", "C#", "D", "Eb", "E", "F")[number]
+            writer.writerow((file, "made", group, split, "1:1:68:MELODY", "4/4", "1", key))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.errors import UnusableInput
+from engine.training.masher_data import TripleFiles, find_mashups, mashup_sets
+from engine.training.requests import TrainRequest
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        folder = tmp_path / "data" / f"mashup {number}"
+        folder.mkdir(parents=True)
+        one, two = rng.uniform(-0.3, 0.3, (2, 4000)).astype(np.float32)
+        for name, samples in (("first", one), ("second", two), ("mix", one + two)):
+            soundfile.write(folder / f"{name}.wav", samples, 8000)
+    return tmp_path / "data"
+
+
+def test_mashups_are_read_when_asked_for(data: Path) -> None:
+    (data / "notes").mkdir()
+    (data / "notes" / "first.wav").write_bytes(b"no mashup without the others")
+    folders = find_mashups([data])
+    assert [folder.name for folder in folders] == ["mashup 0", "mashup 1"]
+    triples = TripleFiles(folders)
+    assert len(triples) == 2
+    assert triples[1].mix.frames == 8000
+    assert triples[1] is triples[1]
+    assert len(triples[:1]) == 1
+    total = triples[0].first.samples + triples[0].second.samples
+    np.testing.assert_allclose(triples[0].mix.samples, total, atol=1e-3)
+
+
+def test_neither_mashups_nor_songs_is_said(tmp_path: Path) -> None:
+    assert find_mashups([tmp_path]) == []
+    request = TrainRequest("song-masher", (tmp_path,), tmp_path / "m.safetensors")
+    with pytest.raises(UnusableInput, match="no "):
+        mashup_sets(request, lambda _text: None)
+    with pytest.raises(UnusableInput, match="no folder"):
+        find_mashups([tmp_path / "nowhere"])

@@ -1,0 +1,320 @@
+"""The Remote Script in the fake Live, against the real engine, over real UDP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.dawlink.osc.daemon import Running
+from tests.fake_live import studio
+from tests.fake_live.clips import Clip
+from tests.fake_live.python_face import Surface, remote_script
+from tests.fake_live.song import LiveSet
+from tests.fake_live.studio import off_grid_ms, select_vocal
+from tests.max4live.remote_script.loading import FOLDER
+from tests.recordings import needs_recordings
+
+ON_GRID_MS = 10.0
+TEMPO = 118.0
+
+Start = Callable[..., AbstractContextManager[Surface]]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with studio.daemon(studio.synthesised(), tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+@pytest.fixture
+def script_in(tmp_path: Path, engine: Running) -> Start:
+    """The script in a set, with the engine's port in its settings."""
+
+    @contextmanager
+    def begin(live: LiveSet, *, port: int = 0) -> Iterator[Surface]:
+        folder = tmp_path / "Remote Scripts" / "DawLink"
+        if not folder.exists():
+            shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        ports = {"engine_port": port or engine.port, "control_port": studio.free_udp_port()}
+        (folder / "settings.json").write_text(json.dumps(ports))
+        with remote_script(live, folder) as surface:
+            yield surface
+            assert surface.errors == []
+
+    return begin
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveSet:
+    return LiveSet("12.2.0", tempo=TEMPO, path=str(studio.project(tmp_path)))
+
+
+def until(surface: Surface, words: str) -> None:
+    """Runs Live until the status line says so."""
+    surface.until(lambda: any(words in said for said in surface.messages), timeout_s=60)
+
+
+def command(surface: Surface, name: str, *values: object) -> None:
+    surface.messages.clear()
+    commands = surface.script._controls[0]._commands
+    assert commands.run(name, values[0] if values else "")
+
+
+def suggest(surface: Surface, roles: str = "") -> None:
+    if not surface.script._engine.connected:
+        until(surface, "Engine connected")
+    command(surface, "suggest", roles)
+    until(surface, "1 of ")
+
+
+def made_clips(live: LiveSet) -> list[Clip]:
+    tracks = [track for track in live.song.tracks if track.name.startswith("dawlink")]
+    in_slots = [slot.clip for track in tracks for slot in track.clip_slots if slot.clip]
+    return in_slots + [clip for track in tracks for clip in track.arrangement_clips]
+
+
+def worst_ms(live: LiveSet, clips: list[Clip], start: float = 0.0, *, fewest: int) -> float:
+    off = np.concatenate([off_grid_ms(live, clip, start) for clip in clips])
+    assert off.size >= fewest
+    return float(np.abs(off).max())
+
+
+@pytest.mark.parametrize("version", ["11.3.25", "12.0.5", "12.2.0"])
+def test_a_session_clip_gets_loops_with_exact_markers(
+    tmp_path: Path, script_in: Start, version: str
+) -> None:
+    live = LiveSet(version, tempo=TEMPO, path=str(studio.project(tmp_path)))
+    vocal = select_vocal(live, studio.synthesised())
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        clips = made_clips(live)
+        assert [clip.length for clip in clips] == [16.0, 16.0]
+        assert all(clip.looping and clip.warping for clip in clips)
+        for clip, role in zip(clips, ("harmonic", "percussion"), strict=True):
+            assert role in clip.name
+            assert role in Path(clip.file_path).stem
+        assert all(
+            clip.canonical_parent is clip._track.clip_slots[2] for clip in clips
+        )  # the vocal's own scene
+        assert worst_ms(live, clips, fewest=10) < ON_GRID_MS
+        live.song.tempo = 91.0  # warped: they follow, as the vocal does
+        assert worst_ms_at_new_tempo(clips) < 1e-3
+        assert vocal.alive
+
+
+def worst_ms_at_new_tempo(clips: list[Clip]) -> float:
+    """How far the files' beats are from whole beats of the set, by the clips' maps [beats]."""
+    beats = np.arange(16)
+    return max(abs(clip.beat_in_set(beat * 60 / TEMPO) - beat) for clip in clips for beat in beats)
+
+
+def test_an_arrangement_clip_gets_its_stems_at_its_own_place(
+    script_in: Start, live: LiveSet
+) -> None:
+    select_vocal(live, studio.synthesised(), arranged_at=32.0)
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        clips = made_clips(live)
+        assert [clip.start_time for clip in clips] == [32.0, 32.0]
+        assert [clip.end_time for clip in clips] == pytest.approx([48.0, 48.0], abs=1e-3)
+        assert worst_ms(live, clips, 32.0, fewest=10) < ON_GRID_MS
+
+
+@pytest.mark.parametrize("from_beat", [2.0, 3.5])
+def test_bars_begin_where_the_clips_own_bars_do(
+    script_in: Start, live: LiveSet, from_beat: float
+) -> None:
+    """The clip's beat 0 would lie on beat 32 of the set; it plays from within that bar on."""
+    select_vocal(live, studio.synthesised(), arranged_at=32.0 + from_beat, from_beat=from_beat)
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        clips = made_clips(live)
+        bars = [(clip.start_time - 32.0) / 4 for clip in clips]
+        assert bars == pytest.approx(np.round(bars), abs=1e-4)
+        assert worst_ms(live, clips, 32.0, fewest=6) < ON_GRID_MS
+
+
+@pytest.mark.slow
+@needs_recordings
+def test_real_stems_under_a_real_voice_lie_on_the_grid(
+    tmp_path: Path, script_in: Start, live: LiveSet
+) -> None:
+    live.song.tempo = 96.0
+    with studio.daemon(studio.recorded(), tmp_path / "engine") as running:
+        select_vocal(live, studio.recorded(), arranged_at=16.0)
+        with script_in(live, port=running.port) as surface:
+            suggest(surface, "percussion")
+            command(surface, "insert")
+            until(surface, "Inserted.")
+            (clip,) = made_clips(live)
+            assert worst_ms(live, [clip], 16.0, fewest=8) < ON_GRID_MS
+
+
+def test_trying_plays_with_the_clip_and_goes_without_a_trace(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised())
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "try")
+        until(surface, "Trying it")
+        assert vocal.is_playing
+        assert all(clip.is_playing for clip in made_clips(live))
+        first = made_clips(live)
+        command(surface, "next")
+        command(surface, "try")
+        until(surface, "Trying it")
+        assert not any(clip.alive for clip in first)
+        assert len(made_clips(live)) == 2
+        command(surface, "remove")
+        assert len(live.song.tracks) == 1
+        command(surface, "try")
+        until(surface, "Trying it")
+        command(surface, "keep")
+        command(surface, "remove")
+        assert surface.messages == ["dawlink: Nothing was tried."]
+        assert len(made_clips(live)) == 2
+
+
+def test_where_live_takes_no_more_tracks_free_slots_are_used(
+    tmp_path: Path, script_in: Start
+) -> None:
+    live = LiveSet("12.2.0", tempo=TEMPO, path=str(studio.project(tmp_path)), max_tracks=2)
+    select_vocal(live, studio.synthesised())
+    own = live.song.create_audio_track(-1)
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "no more tracks")
+        own.name = "dawlink"
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        assert [bool(slot.has_clip) for slot in own.clip_slots[:5]] == [
+            False,
+            False,
+            True,
+            True,
+            False,
+        ]
+
+
+@pytest.mark.parametrize("version", ["11.0.0", "12.0.0"])
+def test_a_live_that_takes_no_files_gets_one_to_drag(
+    tmp_path: Path, script_in: Start, version: str
+) -> None:
+    live = LiveSet(version, tempo=TEMPO)
+    folder = tmp_path / "Old Project" / "Samples" / "Imported"
+    folder.mkdir(parents=True)
+    vocal = Path(shutil.copy(studio.synthesised().vocal, folder))
+    clip = live.drop_in_slot(live.song.create_audio_track(-1), 0, str(vocal))
+    live.warp(clip, (0.0, 0.0), bpm=studio.synthesised().vocal_bpm)
+    live.select(clip)
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Drag this one in")
+        path = Path(surface.messages[-1].split("in: ", 1)[1])
+        assert path.is_file()
+        assert tmp_path / "Old Project" in path.parents
+
+
+def test_what_cannot_be_asked_for_has_its_sentence(script_in: Start, live: LiveSet) -> None:
+    vocal = select_vocal(live, studio.synthesised())
+    midi = live.midi_clip(live.song.create_midi_track(-1), 0)
+    with script_in(live) as surface:
+        suggest(surface)
+        cases: list[tuple[Callable[[], None], str]] = [
+            (lambda: live.select(midi), "MIDI clip"),
+            (lambda: live.select(None), "Select an audio clip"),
+            (lambda: (live.record(vocal), live.select(vocal)), "being recorded"),  # type: ignore[list-item,return-value]
+        ]
+        for change, words in cases:
+            change()
+            command(surface, "suggest")
+            assert words in surface.messages[-1]
+        live.record(vocal, recording=False)
+        suggest(surface)
+        live.delete(vocal)
+        command(surface, "insert")
+        assert "was deleted" in surface.messages[-1]
+        assert made_clips(live) == []
+
+
+def test_a_clip_deleted_while_it_is_rendered_for_gets_nothing(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised())
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        live.delete(vocal)
+        until(surface, "was deleted")
+        assert made_clips(live) == []
+        assert len(live.song.tracks) == 1
+
+
+def test_what_live_refuses_is_told_and_the_script_goes_on(
+    script_in: Start, live: LiveSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select_vocal(live, studio.synthesised())
+
+    def refuse() -> None:
+        raise RuntimeError("not now")
+
+    with script_in(live) as surface:
+        suggest(surface)
+        with monkeypatch.context() as patch:
+            patch.setattr(live.song, "begin_undo_step", refuse)
+            command(surface, "insert")
+            while not surface.errors:
+                surface.run(0.1)
+        assert "Log.txt" in surface.messages[-1]
+        assert "not now" in surface.errors.pop()
+        suggest(surface)
+
+
+def test_an_unsaved_set_is_refused_before_anything_is_rendered(script_in: Start) -> None:
+    live = LiveSet("12.2.0", tempo=TEMPO)
+    select_vocal(live, studio.synthesised())
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        assert "Save the set first" in surface.messages[-1]
+        assert made_clips(live) == []
+
+
+def test_the_engine_may_come_go_and_come_again(
+    tmp_path: Path, script_in: Start, live: LiveSet
+) -> None:
+    port = studio.free_udp_port()
+    select_vocal(live, studio.synthesised())
+    with script_in(live, port=port) as surface:
+        command(surface, "suggest")
+        assert "not running" in surface.messages[-1]
+        for number in range(2):
+            folder = tmp_path / f"engine{number}"
+            with studio.daemon(studio.synthesised(), folder, "--port", str(port)):
+                suggest(surface)
+            until(surface, "The engine was stopped")
+
+
+def test_live_is_left_as_it_was_found(script_in: Start, live: LiveSet) -> None:
+    with script_in(live) as surface:
+        until(surface, "Engine connected")
+        ports = surface.script.control_port
+    with script_in(live) as again:  # the ports of the first are free again
+        assert surface.script.disconnected
+        assert ports
+        until(again, "Engine connected")
