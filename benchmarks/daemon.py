@@ -16,27 +16,21 @@ Wall time on an otherwise idle machine. Results go to stdout and, with ``--json 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import random
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.speed import Figure, synthetic_library
+from benchmarks.figures import Figure, run_parts
+from benchmarks.speed import synthetic_library
 from dawlink.demo import write_demo_vocal
 from engine.audio.waveform import Waveform
 from engine.grid import BeatGrid
@@ -64,23 +58,7 @@ def main() -> int:
         "hostile": hostile,
         "crowd": crowd,
     }
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[[], *parts], help="default: all")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    figures: list[Figure] = []
-    for name in arguments.parts or parts:
-        with tempfile.TemporaryDirectory(prefix="dawlink-daemon-") as folder:
-            figures += parts[name](Path(folder))
-    table = Table("what", "value", "unit", "goal")
-    for figure in figures:
-        table.add_row(figure.what, f"{figure.value:.4g}", figure.unit, figure.goal)
-    Console(width=110).print(table)
-    if arguments.json:
-        machine = {"python": platform.python_version(), "cores": os.cpu_count()}
-        document = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return run_parts(parts, __doc__.splitlines()[0])
 
 
 def started(folder: Path) -> list[Figure]:

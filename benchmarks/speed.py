@@ -1,4 +1,4 @@
-"""How fast dawlink is, as ratios within one run: ``python benchmarks/speed.py [add] [suggest] …``.
+"""How fast dawlink is, as ratios within one run: ``python -m benchmarks.speed [add] [suggest] …``.
 
 - *startup*: ``dawlink --help``, and importing the engine.
 - *add*: adding demo songs, against the bare cost of the beat and key networks on the same audio,
@@ -15,24 +15,18 @@ Results go to stdout as a table and, with ``--json FILE``, to a file.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.figures import Figure, run_parts
 from dawlink.demo import DEMO_SONGS, DEMO_VOCAL, synthesise, write_demo_songs, write_demo_vocal
 from engine.adding import AddOptions, add_sources, plan_all
 from engine.analysis.records import BEAT_ROW, KeyEstimate, SongAnalysis, StemAnalysis, TempoEstimate
@@ -50,16 +44,6 @@ SONGS = 4
 WARM_RUNS = 60
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured line of the table."""
-
-    what: str
-    value: float
-    unit: str
-    goal: str = ""
-
-
 def main() -> int:
     """Run the asked parts and print their figures."""
     parts: dict[str, Callable[[Path], list[Figure]]] = {
@@ -68,23 +52,7 @@ def main() -> int:
         "suggest": suggest,
         "render": render,
     }
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[[], *parts], help="default: all")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    figures: list[Figure] = []
-    for name in arguments.parts or parts:
-        with tempfile.TemporaryDirectory(prefix="dawlink-speed-") as folder:
-            figures += parts[name](Path(folder))
-    table = Table("what", "value", "unit", "goal")
-    for figure in figures:
-        table.add_row(figure.what, f"{figure.value:.3g}", figure.unit, figure.goal)
-    Console(width=110).print(table)
-    if arguments.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine()}
-        document = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return run_parts(parts, __doc__.splitlines()[0])
 
 
 def startup(_folder: Path) -> list[Figure]:
