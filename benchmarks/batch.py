@@ -21,9 +21,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from dawlink.demo import DEMO_SONGS, DEMO_VOCAL
-from dawlink.demo.songs import write_demo_songs
-from dawlink.demo.synthesis import synthesise
+from dawlink.demo import DEMO_SONGS, DEMO_VOCAL, synthesise, write_demo_songs
 
 _TITLES: Final = ("Harbour Lights", "Loose Change")
 _SEED: Final = 7
