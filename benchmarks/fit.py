@@ -41,7 +41,7 @@ from engine.training.fit_calibration import (
     reliability,
 )
 from engine.training.fit_check import WindowPairs, compared, midi_pairs
-from engine.training.fit_data import WINDOW_BEATS
+from engine.training.fit_windows import WINDOW_BEATS
 from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
 
 #: A window counts when its query sounds in this share of its beats, and its bed in that.

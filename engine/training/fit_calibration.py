@@ -21,7 +21,7 @@ from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import CURVE_BARS, PAIRS, Curve, FitCurves
 from engine.models.ranker import ClipFeatures, Fit, Search
 from engine.training.fit_check import pool_of, sounding
-from engine.training.fit_data import SongRows, draw_song
+from engine.training.fit_windows import SongRows, draw_song
 from engine.training.midi_corpus import MidiSong
 
 __all__ = [

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Ranker, Search
 from engine.theory import Role
-from engine.training.fit_data import CONTEXT_BEATS, WINDOW_BEATS, draw_window
+from engine.training.fit_windows import CONTEXT_BEATS, WINDOW_BEATS, draw_window
 from engine.training.midi_corpus import MidiSong
 
 __all__ = [

@@ -7,7 +7,7 @@ while silent), as in :mod:`engine.models.fit_net`. Axis order is (songs, beats, 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final
 
 import numpy as np
@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.models.fit_net import BeatInput
-from engine.training.fit_data import CONTEXT_BEATS, WINDOW_BEATS, FitBank
+from engine.training.fit_data import FitBank
+from engine.training.fit_shifts import moved
 from engine.training.fit_towers import FitTowers
+from engine.training.fit_windows import CONTEXT_BEATS, WINDOW_BEATS
 
 __all__ = [
+    "alike",
     "batch_loss",
     "cosines",
     "inner_window",
     "pattern_tensors",
     "pitch_tensors",
     "similarities",
+    "transposed",
 ]
 
 #: Beats by which a song's own bed is moved to make a wrong answer, and how many of them at a time.
@@ -33,21 +37,24 @@ _MOVES: Final = (-8, -4, -2, -1, 1, 2, 4, 8)
 _MOVES_AT_A_TIME: Final = 3
 #: A moved bed whose chroma is this similar to the true one is no wrong answer.
 _SAME_CHROMA: Final = 0.9
+#: Quarter beats by which some beds are really moved, and the share of the windows that have one.
+_LATE: Final = (-8, -6, -4, -2, 2, 4, 6, 8)
+_LATE_SHARE: Final = 0.25
 #: Share of the batches whose stems begin and end with the window, as loops do.
 _WITHOUT_CONTEXT: Final = 0.3
 #: Share of the windows that do not show their onset densities.
 _FADED: Final = 0.3
-#: Weight of the drums' contrast beside the harmony's.
-_RHYTHM_SHARE: Final = 0.5
+#: Weights of the drums' contrast with the bed and with the query beside the harmony's.
+_RHYTHM_SHARE, _QUERY_RHYTHM_SHARE = 0.5, 0.25
 #: Weight of a voice choosing among beds against a bed choosing among voices.
 _FORTH: Final = 0.75
 
 
 def batch_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> Tensor:
-    """Contrast of voice and stem, and of stem and drums, over one batch."""
+    """Contrast of query and bed, and of both and the drums, over one batch."""
     drums = batch.drums
     keys = rng.integers(0, 12, len(batch.song))
-    voice, stem = _transposed(batch.voice, keys), _transposed(batch.stem, keys)
+    voice, stem = transposed(batch.voice, keys), transposed(batch.stem, keys)
     voice, stem = _faded(voice, rng), _faded(stem, rng)
     if rng.random() < _WITHOUT_CONTEXT:  # a stem that begins and ends with the window
         stem, drums = inner_window(stem), inner_window(drums)
@@ -58,12 +65,20 @@ def batch_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> T
     v = towers.pitch("voice", *pitch_tensors(voice))
     h = towers.pitch("stem", *pitch_tensors(stem))
     own = h[:, context : context + WINDOW_BEATS]
-    wrong = _moved(v, h, stem, context, rng) if context else None
+    wrong = None
+    if context:
+        wrong = _moved(v, h, stem, context, rng)
+        wrong = torch.cat([wrong, _late(towers, v, stem, rng)], dim=1)
     loss = _key_contrast(v, own, wrong, scales[0])
     beats = slice(context, context + WINDOW_BEATS)
     d = towers.rhythm("drum_rhythm", *pattern_tensors(drums))[:, beats]
     played = towers.rhythm("stem_rhythm", *pattern_tensors(stem))[:, beats]
-    return loss + _RHYTHM_SHARE * _contrast(played, d, scales[1])
+    asked = towers.rhythm("stem_rhythm", *pattern_tensors(voice))
+    return (
+        loss
+        + _RHYTHM_SHARE * _contrast(played, d, scales[1])
+        + _QUERY_RHYTHM_SHARE * _contrast(asked, d, scales[1])
+    )
 
 
 def similarities(query: Tensor, stems: Tensor) -> Tensor:
@@ -122,20 +137,42 @@ def _contrast(query: Tensor, stems: Tensor, scale: Tensor) -> Tensor:
 
 def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.Generator) -> Tensor:
     """(windows, moves) cosines with the own bed moved; -2 where that is as good as the truth."""
-    true = stem.chroma[:, context : context + WINDOW_BEATS]
     q = torch.nn.functional.normalize(v.flatten(1), dim=1)
     columns = []
     for move in rng.choice(_MOVES, _MOVES_AT_A_TIME, replace=False):
         beats = slice(context + int(move), context + int(move) + WINDOW_BEATS)
-        dots = (stem.chroma[:, beats] * true).sum(axis=2)
-        norms = np.linalg.norm(stem.chroma[:, beats], axis=2) * np.linalg.norm(true, axis=2)
-        alike = (dots / np.maximum(norms, 1e-6)).mean(axis=1) > _SAME_CHROMA
+        same = alike(stem.chroma[:, beats], inner_window(stem).chroma)
         cosine = (q * h[:, beats].flatten(1)).sum(dim=1) / math.sqrt(WINDOW_BEATS)
-        columns.append(cosine.masked_fill(torch.from_numpy(alike), -2.0))
+        columns.append(cosine.masked_fill(torch.from_numpy(same), -2.0))
     return torch.stack(columns, dim=1)
 
 
-def _transposed(part: BeatInput, keys: NDArray[np.int64]) -> BeatInput:
+def _late(towers: FitTowers, v: Tensor, stem: BeatInput, rng: np.random.Generator) -> Tensor:
+    """(windows, 1) cosines with the own bed played early or late; -2 where there is none."""
+    count = max(1, round(_LATE_SHARE * len(v)))
+    chosen = rng.permutation(len(v))[:count]
+    part = BeatInput(*(getattr(stem, field.name)[chosen] for field in fields(BeatInput)))
+    late = moved(part, int(rng.choice(_LATE)))
+    same = alike(inner_window(late).chroma, inner_window(part).chroma)
+    h = towers.pitch("stem", *pitch_tensors(late))
+    inside = h[:, CONTEXT_BEATS : CONTEXT_BEATS + WINDOW_BEATS].flatten(1)
+    q = torch.nn.functional.normalize(v[chosen].flatten(1), dim=1)
+    cosine = ((q * inside).sum(dim=1) / math.sqrt(WINDOW_BEATS)).masked_fill(
+        torch.from_numpy(same), -2.0
+    )
+    column = torch.full((len(v), 1), -2.0)
+    return column.index_put((torch.from_numpy(chosen),), cosine[:, None])
+
+
+def alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(windows,) whether two parts (windows, beats, values) are too alike to tell apart."""
+    dots = (one * other).sum(axis=2)
+    norms = np.linalg.norm(one, axis=2) * np.linalg.norm(other, axis=2)
+    same: NDArray[np.bool_] = (dots / np.maximum(norms, 1e-6)).mean(axis=1) > _SAME_CHROMA
+    return same
+
+
+def transposed(part: BeatInput, keys: NDArray[np.int64]) -> BeatInput:
     """Each window moved up by its own number of semitones."""
     classes = (np.arange(12)[None, :] - keys[:, None]) % 12
     n, beats, _ = part.chroma.shape

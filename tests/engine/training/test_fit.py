@@ -18,7 +18,7 @@ from engine.models.fit_net import (
     pitch_tower,
     rhythm_tower,
 )
-from engine.training import fit_data
+from engine.training import fit_windows
 from engine.training.checkpoints import load_checkpoint
 from engine.training.fit import Batches, FitSettings, train_fit, train_towers
 from engine.training.fit_calibration import calibrated, drawn_songs, reliability
@@ -179,9 +179,9 @@ def test_a_corpus_without_a_split_is_refused(tmp_path: Path, vals: int) -> None:
 
 
 def test_another_band_plays_under_the_same_voice(monkeypatch: pytest.MonkeyPatch) -> None:
-    for share in ("_VAMP", "_DRONE", "_NO_BASS", "_BASS_ONLY", "_DOUBLED", "_THINNED"):
-        monkeypatch.setattr(fit_data, share, 0.0)
-    monkeypatch.setattr(fit_data, "_OTHER_BAND", 1.0)
+    for share in ("_VAMP", "_DRONE", "_NO_BASS", "_BASS_ONLY", "_DOUBLED", "_THINNED", "_PARTS"):
+        monkeypatch.setattr(fit_windows, share, 0.0)
+    monkeypatch.setattr(fit_windows, "_OTHER_BAND", 1.0)
     song = made_up_song(3)
     moved = {role: notes.copy() for role, notes in song.notes.items()}
     for role in ("bass", "other"):
@@ -189,7 +189,7 @@ def test_another_band_plays_under_the_same_voice(monkeypatch: pytest.MonkeyPatch
     band = replace(song, file="other.mid", notes=moved)
 
     def bed(number: int, other: MidiSong | None) -> np.ndarray:
-        found = fit_data.draw_window(song, np.random.default_rng(number), band=other)
+        found = fit_windows.draw_window(song, np.random.default_rng(number), band=other)
         assert found is not None
         return found[1]["chroma"].astype(np.float64).ravel()
 
