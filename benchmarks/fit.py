@@ -23,8 +23,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.library.library import Library
-from engine.library.rows import StemRow
 from engine.models.automashupper import automashupper
 from engine.models.baselines import MeanChroma
 from engine.models.fit import FitRanker
@@ -41,11 +39,10 @@ from engine.training.fit_calibration import (
     reliability,
 )
 from engine.training.fit_check import WindowPairs, compared, midi_pairs
-from engine.training.fit_windows import WINDOW_BEATS
+from engine.training.fit_library import analysed_songs, song_pairs
+from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
 
-#: A window counts when its query sounds in this share of its beats, and its bed in that.
-_SINGING, _PLAYING = 0.3, 0.5
 #: What asks for what; ``other`` over bass is no singing, but more songs have both.
 _QUERIES: Final[tuple[tuple[Role, Role], ...]] = (("vocals", "harmonic"), ("other", "bass"))
 
@@ -53,43 +50,7 @@ _QUERIES: Final[tuple[tuple[Role, Role], ...]] = (("vocals", "harmonic"), ("othe
 #: Seeds of the drawings of the songs' sounds for reliability.
 _DRAWINGS: Final = (11,)
 
-Table = NDArray[np.void]
 Scores = NDArray[np.float32]
-
-
-def library_pairs(folder: Path, query: Role, bed: Role) -> WindowPairs:
-    """Windows of eight bars, every four; beds without a query compete too."""
-    queries: list[Table] = []
-    own: list[tuple[str, Table]] = []
-    other: list[tuple[str, Table]] = []
-    with Library.open(folder, create=False, read_only=True) as library:
-        titles = {song.id: song.title for song in library.songs() if song.beats_per_bar == 4}
-        by_role = {(stem.song_id, stem.role): stem for stem in library.stems()}
-        for song_id, title in titles.items():
-            if (song_id, bed) not in by_role:
-                continue
-            played = _windows(library, by_role[song_id, bed])
-            sung = _windows(library, by_role[song_id, query]) if (song_id, query) in by_role else []
-            for number, (rows, playing) in enumerate(played):
-                if playing < _PLAYING:
-                    continue
-                if number < len(sung) and sung[number][1] >= _SINGING:
-                    queries.append(sung[number][0])
-                    own.append((title, rows))
-                else:
-                    other.append((title, rows))
-    beds = own + other
-    return WindowPairs(queries, [rows for _, rows in beds], tuple(title for title, _ in beds), bed)
-
-
-def _windows(library: Library, stem: StemRow) -> list[tuple[Table, float]]:
-    """Feature rows of each window, and the share of its beats that sound."""
-    rows = np.array(library.features(stem))
-    active = library.active([stem.role])[stem.id]
-    rows[~active] = np.zeros((), rows.dtype)
-    firsts = range(0, rows.size - WINDOW_BEATS + 1, WINDOW_BEATS // 2)
-    spans = [slice(first, first + WINDOW_BEATS) for first in firsts]
-    return [(rows[beats], float(active[beats].mean())) for beats in spans]
 
 
 def show(title: str, rankers: dict[str, Ranker], pairs: WindowPairs) -> None:
@@ -188,8 +149,9 @@ def main() -> None:
         karaoke = corpus.of(given.split, sets=("tegridy_karaoke", "tegridy_children"))
         show(f"MIDI {given.split}, karaoke sets", rankers, midi_pairs(karaoke, 6, seed=5))
     if given.library is not None:
+        heard = [s for s in analysed_songs(LibrarySongs(given.library)) if s.beats_per_bar == 4]
         for query, bed in _QUERIES:
-            pairs = library_pairs(given.library, query, bed)
+            pairs = song_pairs(heard, query, bed)
             show(f"library, {query} over {bed}", rankers, pairs)
 
 

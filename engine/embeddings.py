@@ -30,7 +30,7 @@ from engine.files import atomic_path
 from engine.library.blobs import PART_PREFIX
 from engine.library.rows import Problem, StemRow
 from engine.library.sweeping import SWEEP_AGE_S, is_old
-from engine.models.fit_checkpoint import FitModel, load_fit
+from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
 from engine.models.fit_embedding import Embedding, embed_stem
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ __all__ = ["LibraryEmbeddings", "embed_song", "embedding_problems", "sweep_embed
 _LOGGER = logging.getLogger(__name__)
 
 _FOLDER: Final = "embeddings"
+#: A model that was trained by the library's owner takes the place of the shipped one.
+_OWN_MODEL: Final = "models/fit.safetensors"
 #: Raised when the files below or what the towers read change their meaning.
 _LAYOUT: Final = 1
 _DIGEST_DIGITS: Final = 24
@@ -136,7 +138,7 @@ def embed_song(library: LibraryReader, song_id: str) -> int:
     Raises:
         LibraryUnusable: a feature file is missing or damaged.
     """
-    model = _model()
+    model = _model(library)
     if model is None:
         return 0
     store = _Store(library.folder, model.tag)
@@ -152,7 +154,7 @@ def embed_song(library: LibraryReader, song_id: str) -> int:
 
 def embedding_problems(library: LibraryReader) -> list[Problem]:
     """Stored embeddings that are damaged; missing ones are made when they are asked for."""
-    model = _model()
+    model = _model(library)
     if model is None:
         return []
     store = _Store(library.folder, model.tag)
@@ -174,7 +176,7 @@ def embedding_problems(library: LibraryReader) -> list[Problem]:
 
 def sweep_embeddings(library: LibraryReader, *, older_than_s: float = SWEEP_AGE_S) -> int:
     """Remove old files of stems that are gone and of other models; returns how many."""
-    model = _model()
+    model = _model(library)
     folder = library.folder / _FOLDER
     if model is None or not folder.is_dir():
         return 0
@@ -195,10 +197,11 @@ def sweep_embeddings(library: LibraryReader, *, older_than_s: float = SWEEP_AGE_
     return removed
 
 
-def _model() -> FitModel | None:
-    """The shipped model; None when it cannot be used, which is said once per call."""
+def _model(library: LibraryReader) -> FitModel | None:
+    """The library's own model, else the shipped one; None when it cannot be used, which is said."""
+    own = library.folder / _OWN_MODEL
     try:
-        return load_fit()
+        return load_fit(own if own.is_file() else SHIPPED_FIT)
     except DawlinkError as error:
         _LOGGER.warning("%s Stems are not embedded.", error.message)
         return None

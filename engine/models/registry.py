@@ -67,16 +67,15 @@ def load_ranker(name: str, *, folders: Sequence[Path] = ()) -> Ranker:
 def _makers(folders: Sequence[Path]) -> dict[str, Callable[[], Ranker]]:
     from engine.models.automashupper import automashupper, automashupper_tool
     from engine.models.baselines import MeanChroma, RandomFit
-    from engine.models.fit_checkpoint import SHIPPED_FIT
 
     learned: dict[str, Callable[[Path], Ranker]] = {
+        "fit": _fit,
         "premixnet": lambda path: _mix(path, "premixnet"),
         "postmixnet": lambda path: _mix(path, "postmixnet"),
         "stem-jepa": _stem_jepa,
     }
     found = {name: _checkpoint(name, folders) for name in learned}
     return {
-        **({"fit": _fit} if SHIPPED_FIT.is_file() else {}),
         **{name: partial(learned[name], path) for name, path in found.items() if path is not None},
         "automashupper": automashupper,
         "automashupper-tool": automashupper_tool,
@@ -104,8 +103,8 @@ def _stem_jepa(path: Path) -> Ranker:
     return load_jepa_ranker(path)
 
 
-def _fit() -> Ranker:
+def _fit(path: Path) -> Ranker:
     from engine.models.fit import FitRanker
     from engine.models.fit_checkpoint import load_fit
 
-    return FitRanker(load_fit())
+    return FitRanker(load_fit(path))

@@ -9,7 +9,8 @@ nothing (mean normalised rank .50 on validation songs). Afterwards a logistic cu
 similarities into the probability that a window belongs, against windows of other songs in their
 best of seven keys (Platt 1999), fitted on validation songs.
 
-``python -m engine.training.fit --data CORPUS --out fit.safetensors`` trains and writes it all.
+``python -m engine.training.fit --data CORPUS --out fit.safetensors`` trains and writes it all; what
+may be given as data, and how it is split, says :mod:`engine.training.fit_material`.
 """
 
 from __future__ import annotations
@@ -25,18 +26,17 @@ from typing import Final
 import numpy as np
 import torch
 
-from engine.errors import UnusableInput
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import FitSizes, dense_weights
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
-from engine.training.fit_calibration import calibrated, drawn_songs, group_log_odds, reliability
-from engine.training.fit_check import ANY_KEY, KEY_GIVEN, midi_pairs, ranks
-from engine.training.fit_data import FitBank, chosen_windows, make_bank
+from engine.training.fit_calibration import calibrated, group_log_odds, reliability
+from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
+from engine.training.fit_data import FitBank, chosen_windows
 from engine.training.fit_loss import batch_loss
+from engine.training.fit_material import FitMaterial, WindowSource, open_fit_material
 from engine.training.fit_towers import FitTowers
-from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.resuming import Job, Outcome, resume_path, run_job
 
 __all__ = ["Batches", "FitSettings", "publish", "train_fit", "train_towers"]
@@ -93,8 +93,8 @@ class FitSettings:
 class Batches:
     """Batches by number: the same number always gives the same windows."""
 
-    def __init__(self, songs: Sequence[MidiSong], settings: FitSettings) -> None:
-        self._songs = songs
+    def __init__(self, source: WindowSource, settings: FitSettings) -> None:
+        self._source = source
         self._settings = settings
         self._per_bank = max(1, settings.bank_passes * settings.bank // settings.batch)
         self._bank: tuple[int, FitBank] | None = None
@@ -104,7 +104,7 @@ class Batches:
         number = step // self._per_bank
         if self._bank is None or self._bank[0] != number:
             seed = self._settings.seed * 1000 + 100 + number
-            self._bank = (number, make_bank(self._songs, self._settings.bank, seed=seed))
+            self._bank = (number, self._source.bank(self._settings.bank, seed=seed))
         bank = self._bank[1]
         rng = np.random.default_rng([self._settings.seed, 7, step])
         order = rng.permutation(bank.group.size)
@@ -114,44 +114,34 @@ class Batches:
 
 
 def train_fit(
-    data: Path,
+    material: FitMaterial,
     out: Path,
     *,
     settings: FitSettings | None = None,
-    cache_dir: Path | None = None,
     minutes: float | None = None,
     resume: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Train on a MIDI corpus, calibrate on its validation songs, write a checkpoint.
+    """Train, calibrate on the validation songs, write a checkpoint.
 
     Args:
-        data: see :func:`~engine.training.midi_corpus.load_corpus`.
+        material: the songs.
         out: the checkpoint; the state of an unfinished run lies beside it.
         settings: how to train.
-        cache_dir: for the corpus.
         minutes: of this run; what was reached by then is published and may be resumed.
         resume: go on where the last run stopped.
         report: told how far it is.
 
     Raises:
-        UnusableInput: the corpus cannot be read or has no training or validation songs.
         UnwritableOutput: the checkpoint cannot be written.
+        UsageError: the run to go on with had other settings or data.
     """
     settings = settings if settings is not None else FitSettings()
-    corpus = load_corpus(data, cache_dir=cache_dir)
-    train, val = corpus.of("train"), corpus.of("val")
-    if not train or not val:
-        raise UnusableInput(
-            f"{data} has {len(train)} songs to train on and {len(val)} to validate with.",
-            hint="Both are needed: see the column split of its index.",
-            code="no_songs",
-        )
     running = out.with_name(f"{out.stem}.run.safetensors")
     towers = FitTowers(settings.sizes, seed=settings.seed)
-    job = _job(towers, train, settings, data_sha=corpus.data_hash, report=report)
+    job = _job(towers, material.train, settings, data_sha=material.data_sha, report=report)
     outcome = run_job(job, running, minutes=minutes, resume=resume)
-    metrics = publish(towers, val, out, settings=settings, job=job, outcome=outcome)
+    metrics = publish(towers, material, out, settings=settings, job=job, outcome=outcome)
     if outcome.finished:
         running.unlink(missing_ok=True)
         resume_path(running).unlink(missing_ok=True)
@@ -159,14 +149,14 @@ def train_fit(
 
 
 def train_towers(
-    songs: Sequence[MidiSong],
+    source: WindowSource,
     *,
     settings: FitSettings,
     report: Callable[[str], None] | None = None,
 ) -> FitTowers:
     """Only the loop, all in memory."""
     towers = FitTowers(settings.sizes, seed=settings.seed)
-    job = _job(towers, songs, settings, report=report)
+    job = _job(towers, source, settings, report=report)
     for number in range(settings.steps):
         job.step(number)
     return towers
@@ -174,7 +164,7 @@ def train_towers(
 
 def publish(
     towers: FitTowers,
-    val: Sequence[MidiSong],
+    material: FitMaterial,
     out: Path,
     *,
     settings: FitSettings,
@@ -186,9 +176,9 @@ def publish(
     rounded = {name: w.astype(np.float32) for name, w in halves.items()}
     plain = FitCurves.plain(rules=settings.rules)
     model = FitModel(dense_weights(rounded), settings.sizes, plain)
-    drawn = drawn_songs(val, seed=settings.seed + 1)
+    drawn = material.val_whole(settings.seed + 1)
     model = replace(model, curves=calibrated(model, drawn, seed=settings.seed + 1))
-    metrics = {"steps_done": float(outcome.steps_done), **_measured(model, val, settings.seed)}
+    metrics = {"steps_done": float(outcome.steps_done), **_measured(model, material, settings.seed)}
     record: dict[str, Plain] = {**job.settings, **model.curves.record()}
     info = CheckpointInfo("fit", record, job.data_sha, metrics)
     tensors = {name: torch.from_numpy(values) for name, values in halves.items()}
@@ -196,15 +186,15 @@ def publish(
     return metrics
 
 
-def _measured(model: FitModel, val: Sequence[MidiSong], seed: int) -> dict[str, float]:
+def _measured(model: FitModel, material: FitMaterial, seed: int) -> dict[str, float]:
     """Ranks on validation windows, and the calibration error of groups of bed and drums."""
     ranker = FitRanker(model)
-    pairs = midi_pairs(val, 2, seed=5)
+    pairs = material.val_pairs()
     metrics = {
         f"val.rank.{key}": float(ranks(ranker, pairs, semitones=semitones).mean())
         for key, semitones in (("key_given", KEY_GIVEN), ("any_key", ANY_KEY))
     }
-    drawn = drawn_songs(val, seed=seed + 2)
+    drawn = material.val_whole(seed + 2)
     for bars in (8, 16):
         sums = group_log_odds(model, drawn, bars=bars, seed=seed + 2)
         true, foreign = (odds * np.float32(model.curves.group) for odds in sums)
@@ -215,7 +205,7 @@ def _measured(model: FitModel, val: Sequence[MidiSong], seed: int) -> dict[str, 
 
 def _job(
     towers: FitTowers,
-    songs: Sequence[MidiSong],
+    source: WindowSource,
     settings: FitSettings,
     *,
     data_sha: str = "",
@@ -225,7 +215,7 @@ def _job(
     optimiser = torch.optim.AdamW(
         towers.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    batches = Batches(songs, settings)
+    batches = Batches(source, settings)
 
     def step(number: int) -> tuple[float, ...]:
         rate = settings.rate(number)
@@ -257,8 +247,10 @@ def _job(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python -m engine.training.fit``."""
-    parser = argparse.ArgumentParser(description="Train the fit model on a MIDI corpus.")
-    parser.add_argument("--data", type=Path, required=True, help="corpus folder or archive")
+    parser = argparse.ArgumentParser(description="Train the fit model.")
+    parser.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="corpora, libraries, multitrack folders"
+    )
     parser.add_argument("--out", type=Path, default=Path("fit.safetensors"))
     parser.add_argument("--steps", type=int, default=FitSettings().steps)
     parser.add_argument("--schedule", type=int, default=None, help="as many as --steps by default")
@@ -268,18 +260,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    outcome = train_fit(
+    out: Path = given.out
+    material = open_fit_material(
         given.data,
-        given.out,
+        out.with_name(f"{out.stem}-songs"),
+        cache_dir=given.cache_dir,
+        tell=_LOGGER.info,
+    )
+    outcome = train_fit(
+        material,
+        out,
         settings=FitSettings(
             steps=given.steps, schedule=given.schedule or given.steps, seed=given.seed
         ),
-        cache_dir=given.cache_dir,
         minutes=given.minutes,
         resume=given.resume,
         report=_LOGGER.info,
     )
-    _LOGGER.info("%s: %d steps, %s", given.out, outcome.steps_done, dict(outcome.metrics))
+    _LOGGER.info("%s: %d steps, %s", out, outcome.steps_done, dict(outcome.metrics))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from engine.models.fit_net import BeatInput, beat_input
 from engine.training.fit_windows import draw_window
 from engine.training.midi_corpus import MidiSong
 
-__all__ = ["FitBank", "chosen_windows", "make_bank"]
+__all__ = ["FitBank", "bank_of", "chosen_windows", "joined", "make_bank", "prepared"]
 
 Rows = NDArray[np.void]
+#: Voice, stem and drums of one window.
+Prepared = tuple[BeatInput, BeatInput, BeatInput]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +47,53 @@ def make_bank(songs: Sequence[MidiSong], windows: int, *, seed: int) -> FitBank:
     rng = np.random.default_rng(seed)
     bands = _other_bands(songs)
     groups = {name: i for i, name in enumerate(sorted({song.group for song in songs}))}
-    parts: list[tuple[BeatInput, BeatInput, BeatInput]] = []
+    parts: list[Prepared] = []
     chosen: list[int] = []
     while len(parts) < windows:
         for number in rng.permutation(len(songs)):
             foreign = songs[int(rng.integers(len(songs)))]
             found = draw_window(songs[number], rng, foreign=foreign, band=bands.get(int(number)))
             if found is not None:
-                parts.append((_prepared(found[0]), _prepared(found[1]), _prepared(found[2])))
+                parts.append(prepared(found))
                 chosen.append(int(number))
             if len(parts) == windows:
                 break
         if not parts:
             raise ValueError("no song has a window in which a voice sings")
+    return bank_of(parts, np.array(chosen), np.array([groups[songs[i].group] for i in chosen]))
+
+
+def prepared(rows: tuple[Rows, Rows, Rows]) -> Prepared:
+    """Feature rows of voice, stem and drums as the towers see them."""
+    voice, stem, drums = rows
+    return _prepared(voice), _prepared(stem), _prepared(drums)
+
+
+def bank_of(
+    windows: Sequence[Prepared], song: NDArray[np.int64], group: NDArray[np.int64]
+) -> FitBank:
+    """Windows as arrays, with the number of the song and of the composition of each."""
+    voice, stem, drums = (_stacked([window[part] for window in windows]) for part in range(3))
+    return FitBank(voice, stem, drums, song, group)
+
+
+def joined(banks: Sequence[FitBank]) -> FitBank:
+    """The windows of several banks, one after another."""
+    voice, stem, drums = (
+        BeatInput(
+            *(
+                np.concatenate([getattr(getattr(bank, part), field.name) for bank in banks])
+                for field in fields(BeatInput)
+            )
+        )
+        for part in ("voice", "stem", "drums")
+    )
     return FitBank(
-        voice=_stacked([voice for voice, _, _ in parts]),
-        stem=_stacked([stem for _, stem, _ in parts]),
-        drums=_stacked([drums for _, _, drums in parts]),
-        song=np.array(chosen),
-        group=np.array([groups[songs[i].group] for i in chosen]),
+        voice,
+        stem,
+        drums,
+        np.concatenate([bank.song for bank in banks]),
+        np.concatenate([bank.group for bank in banks]),
     )
 
 

@@ -8,7 +8,7 @@ was rendered from a MIDI corpus its list says which songs are variants of one co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,19 @@ from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
 from engine.library.database import DATABASE_NAME
 from engine.library.library import Library
-from engine.mashup.database import MashupDB
+from engine.mashup.database import MashupDB, MashupSong
 from engine.training.midi_audio.listing import groups_of
 from engine.training.requests import Tell
 
-__all__ = ["Material", "open_material"]
+__all__ = ["LibrarySongs", "Material", "open_libraries", "open_material"]
+
+
+@dataclass(frozen=True)
+class LibrarySongs:
+    """Songs of a library: those with these ids, or all of them when ``ids`` is None."""
+
+    folder: Path
+    ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +52,34 @@ def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
         UnusableInput: not one song could be used.
         LibraryUnusable: a library is damaged or made by a newer dawlink.
     """
-    libraries = [path for path in data if (path / DATABASE_NAME).is_file()]
-    folders = [path for path in data if path not in libraries]
-    outcomes = _added(folders, work, jobs, tell) if folders else []
-    dbs = [_read(path) for path in libraries]
-    if folders:
-        wanted = {outcome.song_id for outcome in outcomes}
-        added = _read(work)
-        dbs.append(MashupDB(tuple(song for song in added.songs if song.id in wanted)))
-    songs = {song.id: song for db in dbs for song in db.songs}
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    libraries, errors = open_libraries(data, work, jobs=jobs, tell=tell)
+    songs = {song.id: song for library in libraries for song in _read(library)}
     if not songs:
         raise _nothing(data, errors)
     return Material(MashupDB(tuple(songs.values())), tuple(error.message for error in errors))
+
+
+def open_libraries(
+    data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
+) -> tuple[list[LibrarySongs], list[DawlinkError]]:
+    """Libraries with the songs of all folders, and why some songs could not be analysed.
+
+    Args:
+        data: libraries and folders of multitrack songs.
+        work: the library that folders are added to.
+        jobs: songs analysed at once.
+        tell: told what is being done.
+
+    Raises:
+        LibraryUnusable: a library is damaged or made by a newer dawlink.
+    """
+    found = [LibrarySongs(path) for path in data if (path / DATABASE_NAME).is_file()]
+    folders = [path for path in data if LibrarySongs(path) not in found]
+    outcomes = _added(folders, work, jobs, tell) if folders else []
+    ids = frozenset(outcome.song_id for outcome in outcomes if outcome.song_id)
+    if ids:
+        found.append(LibrarySongs(work, ids))
+    return found, [outcome.error for outcome in outcomes if outcome.error is not None]
 
 
 def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[AddOutcome]:
@@ -69,9 +92,10 @@ def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[A
     return outcomes
 
 
-def _read(folder: Path) -> MashupDB:
-    with Library.open(folder, create=False) as library:
-        return MashupDB.of_library(library, groups=groups_of(folder))
+def _read(songs: LibrarySongs) -> Iterator[MashupSong]:
+    with Library.open(songs.folder, create=False) as library:
+        db = MashupDB.of_library(library, groups=groups_of(songs.folder))
+    return (song for song in db.songs if songs.ids is None or song.id in songs.ids)
 
 
 def _nothing(data: Sequence[Path], errors: Sequence[DawlinkError]) -> UnusableInput:

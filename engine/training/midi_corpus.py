@@ -33,6 +33,7 @@ __all__ = [
     "find_index",
     "load_corpus",
     "open_index",
+    "read_song",
 ]
 
 Split = Literal["train", "val", "test"]
@@ -183,13 +184,18 @@ def _read_all(index: Path) -> Iterator[MidiSong]:
             wanted = row["full_band"] == "1" and row["time_sig"] == "4/4" and row["melody_part"]
             if not wanted or row["split"] not in ("train", "val", "test") or row.get("dup_of"):
                 continue
-            song = _read_song(index.parent, row)
+            song = read_song(index.parent, row)
             if song is not None:
                 yield song
 
 
-def _read_song(folder: Path, row: Mapping[str, str]) -> MidiSong | None:
-    """The song of one row of the index; None when it is damaged or has too little in it."""
+def read_song(folder: Path, row: Mapping[str, str]) -> MidiSong | None:
+    """The song of one row of the index; None when it is damaged or has too little in it.
+
+    Args:
+        folder: of the corpus.
+        row: ``file``, ``set``, ``group``, ``split`` and ``melody_part``.
+    """
     import mido
 
     try:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.embeddings import LibraryEmbeddings, embed_song, embedding_problems, sweep_embeddings
+from engine.errors import MissingDependency
 from engine.library.library import Library
 from engine.library.pool import load_pool
+from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel, load_fit
+from engine.models.fit_curves import FitCurves
 from engine.models.fit_embedding import Embedding, FoldedEmbeddings, embed_stem
+from engine.models.fit_net import FitSizes
 from engine.models.pool import RolePool
+from engine.models.registry import load_ranker
+from engine.training.checkpoints import CheckpointInfo, save_checkpoint
+from engine.training.fit_towers import FitTowers
 from tests.engine.library.songs import song
 
 
@@ -78,6 +87,25 @@ def test_another_model_never_reads_them(library: Library, model: FitModel) -> No
     found = source(library, "bass").of(other)
     assert found.tag == "other"
     assert not np.array_equal(found.rhythm, before.rhythm)
+
+
+def test_the_librarys_own_model_takes_the_place_of_the_shipped_one(library: Library) -> None:
+    towers = FitTowers(FitSizes(channels=4, pitch_values=1, rhythm_width=4), seed=1)
+    tensors = {name: torch.from_numpy(values) for name, values in towers.weights().items()}
+    record = {**asdict(towers.sizes), **FitCurves.plain(rules=0.2).record()}
+    own = library.folder / "models" / "fit.safetensors"
+    save_checkpoint(own, tensors, info=CheckpointInfo("fit", record))
+    added = library.add_song(song(0))
+    assert embed_song(library, added.id) == 3
+    assert {path.parent.name for path in files(library)} == {load_fit(own).tag}
+    assert not embedding_problems(library)
+    assert source(library, "bass").of(load_fit(own)).pitch.shape[1] == 12
+    ranker = load_ranker("fit", folders=(own.parent,))
+    assert isinstance(ranker, FitRanker)
+    own.write_bytes(b"damaged")
+    with pytest.raises(MissingDependency, match="damaged"):
+        load_ranker("fit", folders=(own.parent,))
+    assert isinstance(load_ranker("fit"), FitRanker)
 
 
 def test_damage_is_named_and_mended(library: Library, model: FitModel) -> None:

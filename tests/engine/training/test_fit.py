@@ -25,6 +25,7 @@ from engine.training.fit_calibration import calibrated, drawn_songs, reliability
 from engine.training.fit_check import bootstrap, midi_pairs, ranks
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_loss import similarities
+from engine.training.fit_material import FitMaterial, RollWindows, open_fit_material
 from engine.training.fit_run import run
 from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
@@ -33,6 +34,11 @@ from tests.engine.training.scores import made_up_song, write_corpus
 
 TINY = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
 QUICK = FitSettings(sizes=TINY, steps=40, schedule=40, batch=16, bank=120, bank_passes=3, threads=1)
+
+
+def opened(folder: Path, *data: Path) -> FitMaterial:
+    """Material with everything it stores below ``folder``."""
+    return open_fit_material(data, folder / "songs", cache_dir=folder / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +98,10 @@ def test_similarity_of_a_transposed_stem_is_that_of_its_roll() -> None:
 def test_no_two_windows_of_a_batch_share_a_composition() -> None:
     songs = [made_up_song(seed, group=f"g{seed // 2}") for seed in range(8)]
     few = FitSettings(sizes=TINY, batch=16, bank=40, bank_passes=1)
-    batches = Batches(songs, few)
+    batches = Batches(RollWindows(songs), few)
     drawn = [batches.at(step)[0] for step in range(3)]
     assert all(np.unique(batch.group).size == batch.group.size == 4 for batch in drawn)
-    again = Batches(songs, few).at(1)[0]
+    again = Batches(RollWindows(songs), few).at(1)[0]
     np.testing.assert_array_equal(again.stem.chroma, drawn[1].stem.chroma)
     assert not np.array_equal(drawn[0].song, drawn[1].song)
 
@@ -103,7 +109,7 @@ def test_no_two_windows_of_a_batch_share_a_composition() -> None:
 def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
     train = [made_up_song(seed) for seed in range(40)]
     unseen = midi_pairs([made_up_song(1000 + seed) for seed in range(24)], 1, seed=2)
-    towers = train_towers(train, settings=QUICK)
+    towers = train_towers(RollWindows(train), settings=QUICK)
     plain = FitModel(dense_weights(towers.weights()), TINY, FitCurves.plain(rules=0.1))
     curves = calibrated(plain, drawn_songs(train[:8], seed=1), seed=1)
     assert len(curves.pairs["harmony"].slopes) == len(CURVE_BARS)
@@ -117,12 +123,11 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     songs = [made_up_song(seed) for seed in range(9)]
     write_corpus(tmp_path / "corpus", songs, val=2)
     few = FitSettings(sizes=TINY, steps=3, schedule=3, batch=6, bank=12, bank_passes=1, threads=1)
+    material = opened(tmp_path, tmp_path / "corpus")
 
     def trained(name: str, **options: float | bool) -> dict[str, np.ndarray]:
         out = tmp_path / name
-        outcome = train_fit(
-            tmp_path / "corpus", out, settings=few, cache_dir=tmp_path / "cache", **options
-        )
+        outcome = train_fit(material, out, settings=few, **options)
         assert outcome.finished == ("minutes" not in options)
         return dict(load_fit(out).weights)
 
@@ -131,7 +136,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     parts = trained("parts.safetensors", resume=True)
     for name, values in whole.items():
         np.testing.assert_array_equal(values, parts[name])
-    other = train_towers(songs, settings=replace(few, seed=1)).weights()
+    other = train_towers(RollWindows(songs), settings=replace(few, seed=1)).weights()
     assert not np.array_equal(other["stem_rhythm.out"], whole["stem_rhythm.out"])
     left = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert left == ["parts.safetensors", "whole.safetensors"]
@@ -165,17 +170,15 @@ def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
 
 
 def test_requests_that_cannot_be_meant() -> None:
-    for changes in ({"data": (Path("a"), Path("b"))}, {"device": "cuda"}):
-        wanted = {"model": "fit", "data": (Path("a"),), "out": Path("x.safetensors"), **changes}
-        with pytest.raises(UsageError):
-            run(TrainRequest(**wanted), lambda text: None)
+    with pytest.raises(UsageError, match="not on cuda"):
+        run(TrainRequest("fit", (Path("a"),), Path("x.safetensors"), device="cuda"), lambda _: None)
 
 
 @pytest.mark.parametrize("vals", [0, 4])
 def test_a_corpus_without_a_split_is_refused(tmp_path: Path, vals: int) -> None:
     write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(4)], val=vals)
     with pytest.raises(UnusableInput, match="songs to train on"):
-        train_fit(tmp_path / "corpus", tmp_path / "x.safetensors", cache_dir=tmp_path / "cache")
+        opened(tmp_path, tmp_path / "corpus")
 
 
 def test_another_band_plays_under_the_same_voice(monkeypatch: pytest.MonkeyPatch) -> None:
