@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, cast, get_args
 import platformdirs
 
 from engine.errors import UsageError
+from engine.library.place import LibraryPlace, ServerPlace, parse_place, redacted
 
 __all__ = [
     "Settings",
@@ -46,7 +47,7 @@ ModelName = Literal[
 ]
 StretcherName = Literal["auto", "pylibrb", "pyrubberband"]
 
-Value = str | int | float | Path | tuple[float, float]
+Value = str | int | float | Path | ServerPlace | tuple[float, float]
 Reader = Callable[[object], Value]
 
 CONFIG_NAME: Final = "dawlink.toml"
@@ -108,6 +109,19 @@ def _folder() -> Reader:
     return _explained(read, "a folder")
 
 
+def _library() -> Reader:
+    """A folder, or the address of a server; what is wrong with an address is told."""
+
+    def read(value: object) -> Value:
+        if isinstance(value, ServerPlace):
+            return value
+        if not isinstance(value, str | Path) or not str(value).strip():
+            raise ValueError("a folder, or postgresql://HOST/DATABASE?files=/SHARED/FOLDER")
+        return parse_place(str(value))
+
+    return read
+
+
 def _ratio_range(low: float, high: float) -> Reader:
     def read(value: object) -> Value:
         parts = value.split(",") if isinstance(value, str) else value
@@ -137,9 +151,12 @@ def _explained(read: Reader, expected: str) -> Reader:
 class Settings:
     """Every setting, complete and checked. Made by :func:`load_settings`."""
 
-    library: Path = field(
+    library: LibraryPlace = field(
         default_factory=lambda: platformdirs.user_data_path("dawlink", False) / "library",
-        metadata=_setting(_folder(), "Folder of the analysed stem database."),
+        metadata=_setting(
+            _library(),
+            "Folder of the analysed stem database, or postgresql://HOST/DATABASE?files=FOLDER.",
+        ),
     )
     output: Path = field(
         default_factory=lambda: platformdirs.user_music_path() / "dawlink",
@@ -322,7 +339,7 @@ def _checked(key: str, raw: object, *, source: str, relative_to: Path) -> Value:
         value = reader(raw)
     except ValueError as error:
         raise UsageError(
-            f"{source}: '{key}' is {raw!r}, expected {error}.",
+            f"{source}: '{key}' is {redacted(repr(raw))}, expected {error}.",
             hint="What each setting means: dawlink config show --default",
             code="bad_setting",
         ) from error
@@ -332,7 +349,7 @@ def _checked(key: str, raw: object, *, source: str, relative_to: Path) -> Value:
 def _plain(value: Value) -> str | int | float | list[float]:
     if isinstance(value, tuple):
         return list(value)
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | ServerPlace) else value
 
 
 def _toml(value: Value) -> str:

@@ -19,6 +19,7 @@ from typing import Literal
 from engine.errors import DawlinkError, UnusableInput
 from engine.files import sha256_of
 from engine.ingest import SourcePlan, plan_sources
+from engine.library.place import LibraryPlace
 from engine.theory import Role
 from engine.workers import Ask, run_jobs
 
@@ -70,7 +71,7 @@ class AddOutcome:
 @dataclass(frozen=True)
 class _Job:
     plan: SourcePlan
-    library: Path
+    library: LibraryPlace
     options: AddOptions
 
 
@@ -89,7 +90,7 @@ def plan_all(
 
 
 def add_sources(
-    plans: list[SourcePlan], library: Path, options: AddOptions
+    plans: list[SourcePlan], library: LibraryPlace, options: AddOptions
 ) -> Generator[AddOutcome, None, None]:
     """Add every plan to the library at ``library``; yields outcomes as they come.
 

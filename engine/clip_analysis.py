@@ -305,7 +305,7 @@ class _Cache:
             revision,
         )
         name = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
-        self._path = library.folder / "cache" / "clips" / f"{name}.npz"
+        self._path = library.cache / "cache" / "clips" / f"{name}.npz"
         self._request = request
         self._sha = sha
 

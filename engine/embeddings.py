@@ -92,7 +92,7 @@ class LibraryEmbeddings:
         ]
         role = stored.stems[0].role if stored.stems else "none"
         prefix = f"{_FOLDER}-{role}-{self._beats_per_bar}-"
-        folder = self._library.folder / "index" / (prefix + _digest(model.tag, *keys))
+        folder = self._library.cache / "index" / (prefix + _digest(model.tag, *keys))
         found = _mapped(model, folder, beats=int(stored.offsets[-1]))
         if found is None:
             parts = self._parts(model, keys)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from engine.clips import ClipAnalysis, ClipRequest
 from engine.delivered import Progress, RenderedSuggestion, RenderOptions
 from engine.delivery import planned_files, render_suggestion, session_of
+from engine.library.place import LibraryPlace
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker
 from engine.pools import LibraryPools
@@ -47,15 +48,15 @@ class Engine:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, *, create: bool = False) -> Self:
-        """An engine on the library in ``folder``.
+    def open(cls, place: LibraryPlace, *, create: bool = False) -> Self:
+        """An engine on the library at ``place``.
 
         Raises:
             LibraryUnusable: no library there, or one that cannot be read.
         """
         from engine.library.library import Library
 
-        return cls(Library.open(folder, create=create))
+        return cls(Library.open(place, create=create))
 
     def __enter__(self) -> Self:
         return self

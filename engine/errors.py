@@ -4,7 +4,7 @@
     ├── UsageError            2  a flag, setting or argument that cannot be meant
     ├── SomeItemsFailed       3  a run went through, some of its items did not
     ├── MissingDependency     4  a model, program or package is not there, or is damaged
-    ├── EngineUnreachable     5  the daemon does not answer, or its port is taken
+    ├── EngineUnreachable     5  the daemon or a server does not answer, or its port is taken
     ├── UnusableInput         6  missing, not audio, silent, too short, damaged
     │   └── LibraryUnusable   6  the library is damaged, locked or made by a newer dawlink
     └── UnwritableOutput      7  a file cannot be written, or would be overwritten
@@ -69,7 +69,7 @@ class MissingDependency(DawlinkError):
 
 
 class EngineUnreachable(DawlinkError):
-    """The daemon does not answer, or its port is taken."""
+    """The daemon, a database's server or a cluster does not answer, or a port is taken."""
 
     exit_code = 5
     default_code = "unreachable"

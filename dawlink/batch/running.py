@@ -27,6 +27,7 @@ from engine.delivered import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
+from engine.library.place import LibraryPlace
 from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
 from engine.workers import Ask, Finished, run_jobs
@@ -77,7 +78,7 @@ _Writing = tuple[Path, ...]
 _OwnFiles = frozenset[Path]
 
 
-def jobs_of(lines: Sequence[PlanLine], library: Path) -> list[LineJob]:
+def jobs_of(lines: Sequence[PlanLine], library: LibraryPlace) -> list[LineJob]:
     """Every line with its key; reads every clip once."""
     shas: dict[Path, str] = {}
     for path in {line.request.path for line in lines}:
@@ -190,7 +191,7 @@ def _swept(lines: Iterable[PlanLine]) -> Generator[None, None, None]:
 class _LineRenderer:
     """Renders lines; keeps its engine from one to the next, also in a process of its own."""
 
-    def __init__(self, library: Path, stretcher: StretcherName) -> None:
+    def __init__(self, library: LibraryPlace, stretcher: StretcherName) -> None:
         self._library = library
         self._stretcher = stretcher
         self._engine: Engine | None = None

@@ -25,6 +25,7 @@ from typing import IO, Final, Self, cast
 from dawlink.batch.plan import PlanLine
 from engine.errors import UnwritableOutput
 from engine.files import sha256_of
+from engine.library.place import LibraryPlace
 
 __all__ = ["STATE_NAME", "BatchState", "DoneLine", "line_key"]
 
@@ -55,13 +56,13 @@ class _Known:
     own: set[str] = field(default_factory=set)
 
 
-def line_key(line: PlanLine, clip_sha: str, library: Path) -> str:
+def line_key(line: PlanLine, clip_sha: str, library: LibraryPlace) -> str:
     """What a line is known by: everything that its files follow from, but not the plan's layout.
 
     Args:
         line: the line.
         clip_sha: hash of the clip's content.
-        library: folder of the library.
+        library: where the library is.
     """
     writing = {k: v for k, v in asdict(line.writing).items() if k not in ("out", "overwrite")}
     request = {k: v for k, v in asdict(line.request).items() if k != "path"}
@@ -76,7 +77,7 @@ def line_key(line: PlanLine, clip_sha: str, library: Path) -> str:
         "folder": str(line.folder),
         "choice": [line.model, line.rank, line.top],
         "stretcher": line.stretcher,
-        "library": str(library.resolve()),
+        "library": str(library.resolve() if isinstance(library, Path) else library.name),
         "into": sha256_of(line.into) if line.into is not None and line.into.is_file() else None,
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[

@@ -15,6 +15,7 @@ from dawlink.cli.output import Documented, emit_json_line, emit_text, error_fiel
 from dawlink.documents import Document
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed
+from engine.library.place import LibraryPlace
 from engine.theory import parse_role
 
 app = typer.Typer(help="Analyse audio into the library.")
@@ -82,7 +83,7 @@ def _tell(outcome: AddOutcome, *, json: bool) -> None:
         emit_text(f"{outcome.status:8} {outcome.song_id}  {outcome.title}")
 
 
-def _finish(outcomes: list[AddOutcome], library: Path, *, json: bool) -> None:
+def _finish(outcomes: list[AddOutcome], library: LibraryPlace, *, json: bool) -> None:
     """The summary, which names the error, then the error."""
     error = _failure(outcomes)
     counts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ class Invocation:
         verbosity: −1 quiet, 0 normal, 1 informative, 2 everything.
     """
 
-    library: Path | None = None
+    library: str | None = field(default=None, repr=False)  # may hold a password
     config: Path | None = None
     verbosity: int = 0
 

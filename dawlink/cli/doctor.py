@@ -27,6 +27,7 @@ from dawlink.settings import Settings
 from engine.analysis import madmom_compat
 from engine.analysis.separation import DEFAULT_MODEL, FallbackSeparator
 from engine.errors import DawlinkError
+from engine.library.place import ServerPlace, files_of
 
 app = typer.Typer()
 
@@ -37,6 +38,7 @@ SCARCE_BYTES: Final = 10 * 1024**3
 EXIT_MISSING: Final = 4
 OLDEST_PYTHON: Final = (3, 11)
 _SETUP: Final = "python3 bootstrap.py setup"
+_STUDIO: Final = f'{sys.executable} -m pip install "psycopg[binary]>=3.1"'
 #: Distribution to the module that proves it works; every one is necessary.
 NECESSARY: Final = {
     "numpy": "numpy",
@@ -101,8 +103,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     for look in (_torch_devices, _beats_and_key, _separation, _rubberband_program):
         yield _guarded(look)
     yield _weights(settings.separator)
-    yield _library(settings.library)
-    yield _space(settings.library)
+    if isinstance(settings.library, Path):
+        yield _library(settings.library)
+    else:
+        yield _guarded(_psycopg)
+        yield _server(settings.library)
+    yield _space(files_of(settings.library))
 
 
 def _python() -> Check:
@@ -213,6 +219,26 @@ def _library(folder: Path) -> Check:
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
         return Check("library", "ok", str(folder) + ("" if folder.exists() else " (not made yet)"))
     return Check("library", "missing", f"{folder} cannot be written", "dawlink --library DIR …")
+
+
+def _psycopg() -> Check:
+    failure = _import_failure("psycopg")
+    if failure:
+        return Check("psycopg", "missing", failure, _STUDIO)
+    return Check("psycopg", "ok", importlib.metadata.version("psycopg"))
+
+
+def _server(place: ServerPlace) -> Check:
+    """Whether the server answers and the shared folder is the library's; makes nothing."""
+    from engine.library.library import Library
+
+    try:
+        with Library.open(place, create=False, read_only=True) as library:
+            return Check("library", "ok", f"{place}: {library.describe_database()}")
+    except DawlinkError as error:
+        if error.code == "no_library":
+            return Check("library", "ok", f"{place} (not made yet)")
+        return Check("library", "missing", error.message, error.hint)
 
 
 def _space(folder: Path) -> Check:

@@ -30,6 +30,7 @@ from dawlink.evaluation_documents import report_document
 from dawlink.settings import Settings
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
+from engine.library.place import files_of
 
 if TYPE_CHECKING:
     from engine.evaluation.bootstrap import Interval
@@ -125,7 +126,7 @@ def evaluate(
         )
     wanted = parse_protocol(protocol)
     own = (ctx.find_object(Invocation) or invocation(ctx)).settings()
-    rankers = rankers_for(models, folders=(own.library / "models",))
+    rankers = rankers_for(models, folders=(files_of(own.library) / "models",))
     kept = cache or platformdirs.user_cache_path("dawlink", False) / "evaluation"
     folders = [*(data or []), *(more or [])]
     settings = _settings(ctx.find_object(Invocation) or invocation(ctx), folders, kept)
@@ -139,7 +140,9 @@ def evaluate(
         from engine.evaluation.protocols import evaluate as run
 
         rows = {song.id: song for song in library.songs()}
-        chosen = comparable_songs(songs if folders else list(rows), settings.library, split)
+        chosen = comparable_songs(
+            songs if folders else list(rows), files_of(settings.library), split
+        )
         chosen = chosen[:limit_songs]
         mixtures = _Shown(LibraryMixtures(library, kept / "mixtures"), bar)
         report = run(wanted, load_songs(library, chosen), mixtures, rankers, seed=seed)
@@ -198,6 +201,11 @@ def _rendered(
     """Ids of the songs of MIDI corpora, rendered into the library."""
     from engine.training.midi_audio.evaluation import rendered_songs
 
+    if not isinstance(settings.library, Path):
+        raise UsageError(
+            "MIDI songs are rendered into a library that is a folder.",
+            hint="Leave --library out, or name a folder.",
+        )
     with progress("rendering songs") as bar:
         songs, notes = rendered_songs(
             corpora,

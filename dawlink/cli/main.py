@@ -118,8 +118,12 @@ def _print_version(wanted: bool) -> None:
 def _global_options(
     ctx: typer.Context,
     library: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the stem library, or DAWLINK_LIBRARY."),
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the stem library, or postgresql://HOST/DB?files=FOLDER. "
+            "Also DAWLINK_LIBRARY.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read settings from this file only.")

@@ -114,7 +114,7 @@ class AuditionCache:
     def _folders(self) -> tuple[Path, Path]:
         if self._elsewhere is None:
             self._elsewhere = Path(tempfile.gettempdir()) / f"dawlink-auditions-{os.getpid()}"
-        return self._service.engine().library.folder / "cache" / "auditions", self._elsewhere
+        return self._service.engine().library.cache / "cache" / "auditions", self._elsewhere
 
     @staticmethod
     def _prune(folder: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ClipFacts", "EngineService"]
 
 _DEFAULT_ROLES: Final[tuple[Role, ...]] = ("harmonic", "percussion")
+_ADD_HINT: Final = "Add music: dawlink add FOLDER."
 
 
 class ClipFacts:
@@ -50,6 +51,7 @@ class EngineService:
         self._there: dict[tuple[int, int], tuple[Role, ...]] = {}
         self._revision = -1
         self._songs = 0
+        self._refusal = ""  # why the library cannot be opened, when it is there
 
     @property
     def songs(self) -> int:
@@ -72,7 +74,7 @@ class EngineService:
             raise Fault(
                 ErrorCode.NOT_ANALYSED,
                 "no_library",
-                f"There is no library in {self.settings.library}. Add music: dawlink add FOLDER.",
+                self._refusal or f"There is no library in {self.settings.library}. {_ADD_HINT}",
             )
         return engine
 
@@ -86,8 +88,9 @@ class EngineService:
             if revision == self._revision:
                 return False
             self._songs = len(engine.library.song_ids())
-            self._revision, self._engine = revision, engine
-        except DawlinkError:
+            self._revision, self._engine, self._refusal = revision, engine, ""
+        except DawlinkError as error:
+            self._refusal = "" if error.code == "no_library" else f"{error.message} {error.hint}"
             changed = self._engine is not None
             self._engine, self._revision, self._songs = None, -1, 0
             return changed

@@ -23,8 +23,10 @@ from engine.analysis.records import SongAnalysis
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
 from engine.library import mapping
-from engine.library.database import LOCK_TIMEOUT_S, Database
+from engine.library.backend import LOCK_TIMEOUT_S
+from engine.library.database import Database
 from engine.library.folder import prepare_folder
+from engine.library.place import LibraryPlace, ServerPlace
 from engine.library.reading import LibraryReader, song_of
 from engine.library.rows import (
     Correction,
@@ -39,6 +41,7 @@ from engine.library.rows import (
     song_id_for,
 )
 from engine.library.schema import CorrectionEntry, LibraryState, Song, Source, Stem
+from engine.library.sqlite import SqliteBackend
 from engine.library.sweeping import SWEEP_AGE_S, collect, sweep
 from engine.library.verify import find_problems
 from engine.theory import Role
@@ -59,28 +62,33 @@ def _utc_now() -> datetime:
 
 
 class Library(LibraryReader):
-    """A folder of analysed music. Use it as a context manager; threads may share one."""
+    """A store of analysed music. Use it as a context manager; threads may share one."""
 
     def __init__(
-        self, folder: Path, database: Database, *, now: Callable[[], datetime] = _utc_now
+        self,
+        folder: Path,
+        database: Database,
+        *,
+        cache: Path | None = None,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        super().__init__(folder, database)
+        super().__init__(folder, database, cache=cache)
         self._now = now
 
     @classmethod
     def open(
         cls,
-        folder: Path,
+        place: LibraryPlace,
         *,
         create: bool = True,
         read_only: bool = False,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         now: Callable[[], datetime] = _utc_now,
     ) -> Self:
-        """Open the library in ``folder``; bring it to today's schema if an older dawlink made it.
+        """Open a library; bring it to today's schema if an older dawlink made it.
 
         Args:
-            folder: the library's folder.
+            place: its folder, or the server and the folder that machines share.
             create: make it when there is none; otherwise that is an error.
             read_only: never write, not even to make or migrate it (works on a read-only disk).
             lock_timeout_s: how long a change waits for another process to finish its own.
@@ -89,10 +97,38 @@ class Library(LibraryReader):
         Raises:
             LibraryUnusable: not there, not a library, damaged, locked, or made by a newer dawlink.
             UnwritableOutput: it has to be made or migrated, and the disk refuses.
+            EngineUnreachable: its server does not answer.
+            MissingDependency: the driver for its server is not installed.
         """
-        prepare_folder(folder, create=create and not read_only)
-        database = Database.open(folder, read_only=read_only, lock_timeout_s=lock_timeout_s)
-        return cls(folder, database, now=now)
+        create = create and not read_only
+        if isinstance(place, ServerPlace):
+            return cls._open_server(place, create, read_only, lock_timeout_s, now)
+        prepare_folder(place, create=create)
+        backend = SqliteBackend(place, read_only=read_only, lock_timeout_s=lock_timeout_s)
+        return cls(place, Database.open(backend, read_only=read_only), now=now)
+
+    @classmethod
+    def _open_server(
+        cls,
+        place: ServerPlace,
+        create: bool,
+        read_only: bool,
+        lock_timeout_s: float,
+        now: Callable[[], datetime],
+    ) -> Self:
+        from engine.library.postgres import PostgresBackend
+        from engine.library.shared_files import require_folder, require_own
+
+        require_folder(place.files)
+        backend = PostgresBackend(place, lock_timeout_s=lock_timeout_s)
+        database = Database.open(backend, create=create, read_only=read_only)
+        try:
+            identity = database.identity()
+            require_own(place.files, identity)
+        except BaseException:
+            database.close()
+            raise
+        return cls(place.files, database, cache=place.cache / identity, now=now)
 
     def __enter__(self) -> Self:
         return self

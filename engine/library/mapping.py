@@ -265,5 +265,5 @@ def source_of(source: Source) -> SourceFile:
 
 
 def _storable(text: str) -> str:
-    """Text without the lone surrogates that undecodable file names carry."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text without what a database refuses: lone surrogates of file names, and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "")

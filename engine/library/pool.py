@@ -147,7 +147,7 @@ def load_pool(library: LibraryReader, role: Role) -> StemPool:
     contents = _contents(library, role)
     keys = contents.keys()
     name = f"{role}-{_digest(f'layout {_LAYOUT}', f'features {FEATURE_VERSION}', *keys)}"
-    folder = library.folder / "index" / name
+    folder = library.cache / "index" / name
     arrays = _existing(folder, contents)
     if arrays is None and contents.stems:
         with contextlib.suppress(OSError, UnwritableOutput):

@@ -32,15 +32,26 @@ __all__ = ["LibraryReader", "song_of", "stem_of"]
 class LibraryReader:
     """The reading half of :class:`~engine.library.library.Library`."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
+    def __init__(self, folder: Path, database: Database, *, cache: Path | None = None) -> None:
         self._folder = folder
+        self._cache = cache or folder
         self._database = database
         self._blobs = BlobStore(folder)
 
     @property
     def folder(self) -> Path:
-        """Where the library lies."""
+        """Where the library's files lie; machines that share a library share it."""
         return self._folder
+
+    @property
+    def cache(self) -> Path:
+        """Where this machine keeps what can be made again."""
+        return self._cache
+
+    def describe_database(self) -> str:
+        """The database's product and version, for people."""
+        with self._database.reading() as session:
+            return self._database.backend.describe(session.connection())
 
     def revision(self) -> int:
         """Counts changes by any process: equal numbers mean that nothing changed in between."""

@@ -1,6 +1,6 @@
 """The tables of the library.
 
-Column types are portable (no SQLite-only type or SQL), so the same classes serve PostgreSQL.
+Column types are portable (no SQLite-only type or SQL): the same classes serve PostgreSQL.
 Every change here comes with a migration in ``migrations/versions`` and a new
 :data:`SCHEMA_VERSION`; a test compares the two. Arrays are little-endian: ``beats`` float64
 seconds, ``active`` one bit per beat, most significant first (``numpy.packbits``).
@@ -31,7 +31,8 @@ __all__ = ["SCHEMA_VERSION", "Base", "CorrectionEntry", "LibraryState", "Song", 
 #: The newest migration; a library that names another one unknown here is from a newer dawlink.
 SCHEMA_VERSION: Final = "0001"
 
-_ID = String(13)  # a letter and twelve hex digits
+# A letter and twelve hex digits, in the order of their bytes whatever the server's language.
+_ID = String(13).with_variant(String(13, collation="C"), "postgresql")
 _SHA = String(64)
 
 

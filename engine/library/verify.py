@@ -52,7 +52,8 @@ def find_problems(database: Database, blobs: BlobStore, *, older_than_s: float) 
     """Everything that is wrong with a library (see ``Library.verify``)."""
     problems: list[Problem] = []
     try:
-        problems += (_database_problem(line) for line in database.integrity_problems())
+        hint = database.backend.damage_hint
+        problems += (_database_problem(line, hint) for line in database.integrity_problems())
         wanted: list[_Blob] = []
         with database.reading() as session:
             for song_id in session.scalars(select(Song.id).order_by(Song.added_at)).all():
@@ -64,12 +65,8 @@ def find_problems(database: Database, blobs: BlobStore, *, older_than_s: float) 
     return problems
 
 
-def _database_problem(line: str) -> Problem:
-    return Problem(
-        "database",
-        f"The database is damaged: {line}.",
-        "Put a backup of library.sqlite in its place, or add your music to a new library.",
-    )
+def _database_problem(line: str, hint: str) -> Problem:
+    return Problem("database", f"The database is damaged: {line}.", hint)
 
 
 def _row_problems(session: Session, song_id: str, wanted: list[_Blob]) -> Iterator[Problem]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
-from engine.library.database import DATABASE_NAME
 from engine.library.library import Library
 from engine.mashup.database import MashupDB, MashupSong
 from engine.training.midi_audio.listing import groups_of

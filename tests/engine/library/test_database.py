@@ -20,6 +20,12 @@ from tests.engine.library.songs import song
 MIGRATIONS = Path(engine.library.__file__).parent / "migrations"
 
 
+@pytest.fixture
+def address(folder: Path) -> str:
+    """Here everything is about the file."""
+    return str(folder)
+
+
 def database(folder: Path) -> Path:
     return folder / "library.sqlite"
 

@@ -13,6 +13,7 @@ from engine.library.blobs import audio_key
 from engine.library.library import Library
 from engine.library.rows import Correction, CorrectionField, NewStem, StoredAudio
 from engine.theory import Key
+from tests.engine.library.conftest import sqlite_only
 from tests.engine.library.songs import ROLES, analysis, song, source, tone
 
 
@@ -295,6 +296,7 @@ def test_names_that_are_no_unicode_are_kept_readable(library: Library) -> None:
     assert len(library.sources(again.id)) == 1
 
 
+@sqlite_only
 def test_two_thousand_stems_are_listed(library: Library) -> None:
     stored = [
         NewStem(role, library.store_audio(tone(i, frames=16))) for i, role in enumerate(ROLES)

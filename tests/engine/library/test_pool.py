@@ -12,7 +12,7 @@ from tests.engine.library.songs import analysis, song
 
 
 def index(library: Library, pattern: str = "drums-*") -> list[Path]:
-    return sorted((library.folder / "index").glob(pattern))
+    return sorted((library.cache / "index").glob(pattern))
 
 
 def assert_holds(pool: StemPool, library: Library) -> None:
@@ -102,7 +102,8 @@ def test_a_damaged_folder_is_made_again(library: Library, damage: str) -> None:
 
 def test_without_a_place_for_the_index_the_pool_is_made_in_memory(library: Library) -> None:
     library.add_song(song(0))
-    (library.folder / "index").write_text("a file in the way")
+    library.cache.mkdir(parents=True, exist_ok=True)
+    (library.cache / "index").write_text("a file in the way")
     assert_holds(load_pool(library, "drums"), library)
 
 

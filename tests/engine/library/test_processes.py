@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.library.library import Library
+from engine.library.place import LibraryPlace, files_of
+from tests.engine.library.conftest import sqlite_only
 from tests.engine.library.songs import ROLES, song
 
 CHECKOUT = Path(__file__).parents[3]
@@ -18,11 +20,12 @@ SONGS = 400  # more than a writer gets through before it is killed
 
 ADD = """
 import sys
-from pathlib import Path
 from engine.library.library import Library
+from engine.library.place import parse_place
+from tests.engine.library.conftest import sqlite_only
 from tests.engine.library.songs import song
-folder, first, last, frames = Path(sys.argv[1]), *map(int, sys.argv[2:])
-with Library.open(folder) as library:
+place, first, last, frames = parse_place(sys.argv[1]), *map(int, sys.argv[2:])
+with Library.open(place) as library:
     print("ready", flush=True)
     for seed in range(first, last):
         row = library.add_song(song(seed, frames=frames))
@@ -45,9 +48,9 @@ except UnwritableOutput as error:
 )
 
 
-def start(script: str, folder: Path, *numbers: int) -> subprocess.Popen[str]:
+def start(script: str, address: str, *numbers: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", script, str(folder), *map(str, numbers)],
+        [sys.executable, "-c", script, address, *map(str, numbers)],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -65,10 +68,10 @@ def damage(library: Library) -> list[str]:
     return [p.message for p in library.verify(older_than_s=0) if not p.harmless]
 
 
-def test_two_writers_at_once_neither_lose_nor_double(folder: Path) -> None:
-    writers = [start(ADD, folder, first, 12, 800) for first in (0, 3, 6)]
+def test_two_writers_at_once_neither_lose_nor_double(address: str, place: LibraryPlace) -> None:
+    writers = [start(ADD, address, first, 12, 800) for first in (0, 3, 6)]
     ids = [printed(writer)[1:] for writer in writers]
-    with Library.open(folder) as library:
+    with Library.open(place) as library:
         rows = library.songs()
         assert [len(found) for found in ids] == [12, 9, 6]
         assert {row.id for row in rows} == set(ids[0])
@@ -79,10 +82,11 @@ def test_two_writers_at_once_neither_lose_nor_double(folder: Path) -> None:
         assert library.revision() == 24  # 12 songs, 12 sources
 
 
-def test_a_reader_sees_another_process_write(folder: Path) -> None:
-    with Library.open(folder) as library:
+@sqlite_only
+def test_a_reader_sees_another_process_write(address: str, place: LibraryPlace) -> None:
+    with Library.open(place) as library:
         before = library.revision()
-        writer = start(ADD, folder, 0, 5, 800)
+        writer = start(ADD, address, 0, 5, 800)
         counts = []
         while writer.poll() is None:
             counts.append(len(library.songs()))
@@ -94,9 +98,9 @@ def test_a_reader_sees_another_process_write(folder: Path) -> None:
         assert library.revision() > before
 
 
-def test_one_process_removes_what_another_adds(folder: Path) -> None:
-    with Library.open(folder) as library:
-        writer = start(ADD, folder, 0, 30, 800)
+def test_one_process_removes_what_another_adds(address: str, place: LibraryPlace) -> None:
+    with Library.open(place) as library:
+        writer = start(ADD, address, 0, 30, 800)
         while writer.poll() is None:
             for row in library.songs():
                 library.remove(row.id)
@@ -105,26 +109,29 @@ def test_one_process_removes_what_another_adds(folder: Path) -> None:
         for row in library.songs():
             library.remove(row.id)
         assert library.verify(older_than_s=0) == []
-        assert not [p for p in folder.rglob("*") if p.suffix in (".flac", ".npy")]
+        assert not [p for p in files_of(place).rglob("*") if p.suffix in (".flac", ".npy")]
 
 
-def test_writers_killed_at_any_moment_leave_a_whole_library(folder: Path) -> None:
+def test_writers_killed_at_any_moment_leave_a_whole_library(
+    address: str, place: LibraryPlace
+) -> None:
     moments = random.Random(7)
     promised: set[str] = set()
     for _ in range(3):
-        writers = [start(ADD, folder, 0, SONGS, 60_000) for _ in range(4)]
+        writers = [start(ADD, address, 0, SONGS, 60_000) for _ in range(4)]
         assert writers[0].stdout is not None
         assert writers[0].stdout.readline() == "ready\n"
+        promised.add(writers[0].stdout.readline().strip())
         for writer in writers:
             time.sleep(moments.uniform(0.0, 0.25))
             writer.kill()
         for writer in writers:
             lines = writer.communicate()[0].split("\n")
             promised |= {line for line in lines[:-1] if line.startswith("g")}
-        with Library.open(folder) as library:
+        with Library.open(place) as library:
             assert damage(library) == []
             assert promised <= {row.id for row in library.songs()}
-    with Library.open(folder) as library:
+    with Library.open(place) as library:
         library.sweep(older_than_s=0)
         assert library.verify(older_than_s=0) == []
         reached = len(library.songs())
@@ -139,7 +146,7 @@ def test_writers_killed_at_any_moment_leave_a_whole_library(folder: Path) -> Non
 def test_a_full_disk_loses_nothing(folder: Path, limit: int) -> None:
     with Library.open(folder) as library:
         kept = library.add_song(song(1000))
-    words = printed(start(ADD_WITH_LITTLE_DISK, folder, 0, 60, 8_000, limit))
+    words = printed(start(ADD_WITH_LITTLE_DISK, str(folder), 0, 60, 8_000, limit))
     assert words[words.index("refused") + 1] == "7"
     done = {word for word in words if word.startswith("g") and len(word) == 13}
     with Library.open(folder) as library:

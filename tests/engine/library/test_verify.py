@@ -11,6 +11,7 @@ import pytest
 from engine.errors import LibraryUnusable
 from engine.library.library import Library
 from engine.library.rows import Problem, SongRow
+from tests.engine.library.conftest import sqlite_only
 from tests.engine.library.songs import beat_rows, song, tone
 
 
@@ -68,6 +69,7 @@ def test_every_song_that_needs_a_lost_file_is_named(library: Library) -> None:
     assert {p.title for p in library.verify() if p.kind == "missing"} == {"as song", "as loop"}
 
 
+@sqlite_only
 def test_whole_files_of_another_stem_do_not_fit_the_row(library: Library, row: SongRow) -> None:
     longer = library.store_features(beat_rows(0, 99))
     tamper(library, f"UPDATE stem SET features_sha='{longer}' WHERE song_id='{row.id}'")
@@ -78,6 +80,7 @@ def test_whole_files_of_another_stem_do_not_fit_the_row(library: Library, row: S
     assert any(p.kind == "damaged" and "audio" in p.message for p in library.verify())
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -108,6 +111,7 @@ def test_impossible_song_values_are_named(
     assert re.search(fault, problems[0].message)
 
 
+@sqlite_only
 def test_reading_impossible_values_points_to_verify(library: Library, row: SongRow) -> None:
     tamper(library, f"UPDATE song SET key_tonic = 12, beats = x'00' WHERE id = '{row.id}'")
     for read in (library.songs, lambda: library.song(row.id), lambda: library.grid(row.id)):
@@ -116,6 +120,7 @@ def test_reading_impossible_values_points_to_verify(library: Library, row: SongR
         assert "verify" in caught.value.hint
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     "change",
     ["sample_rate = 0", "frames = -4", "gain_db = -1", "active = x'00ff00'", "role = 'kazoo'"],
@@ -125,6 +130,7 @@ def test_impossible_stem_values_are_named(library: Library, row: SongRow, change
     assert any(p.kind == "impossible" and p.song_id == row.id for p in library.verify())
 
 
+@sqlite_only
 def test_a_song_without_stems_and_a_stem_without_song_are_named(
     library: Library, row: SongRow
 ) -> None:

