@@ -34,13 +34,15 @@ MADMOM_BUILD = ("cython<3", "numpy", "scipy", "setuptools", "wheel", "mido")
 #: Optional programs and the Debian packages they come in: a second stretcher.
 PROGRAMS = {"rubberband": ("rubberband-cli",)}
 #: The tests drive the engine by a foreign OSC client, run the device's script in an ES5 engine,
-#: render MIDI files into stems with sung voices, and let a real DAW play the projects.
+#: render MIDI files into stems with sung voices, let a real DAW play the projects, and start
+#: PostgreSQL servers of their own.
 DEVELOPER_PROGRAMS = {
     "oscsend": ("liblo-tools",),
     "mujs": ("mujs",),
     "fluidsynth": ("fluidsynth", "timgm6mb-soundfont"),
     "espeak-ng": ("espeak-ng",),
     "ardour7-export": ("ardour",),
+    "pg_ctlcluster": ("postgresql",),
 }
 #: Lines of a failed command's output that are shown.
 SHOWN_LINES = 30

@@ -1,11 +1,12 @@
 """The library's stems under the fit model: embedded when they are added, read when asked for.
 
-Every stem has one file under ``<library>/embeddings/<model>``, named by a digest of all that its
-embedding depends on: features, sounding beats, metre, whether its pitch is read. A change of any
-of them, or another model, asks for another name, so what is found is right; what is missing is
-made and kept. Pools read all their stems end to end from a memory-mapped folder under
-``<library>/index``. Both folders may be deleted at any time. A damaged file is made anew, and
-named by ``verify``.
+Every stem has one embedding, kept under a digest of all that it depends on: features, sounding
+beats, metre, whether its pitch is read. A change of any of them, or another model, asks for another
+key, so what is found is right; what is missing is made and kept. They are kept in files of the
+library's folder (:mod:`engine.embedding_files`), or with a library on a server in its database
+(:mod:`engine.embedding_table`), which all machines share. Pools read all their stems end to end
+from a memory-mapped folder under ``index`` (:mod:`engine.embedding_index`). All of it may be
+deleted at any time. A damaged embedding is made anew, and named by ``verify``.
 """
 
 from __future__ import annotations
@@ -14,22 +15,18 @@ import contextlib
 import hashlib
 import logging
 import shutil
-import tempfile
 import threading
-import zipfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from numpy.typing import NDArray
 
+from engine import embedding_index
+from engine.embedding_files import EmbeddingFiles, EmbeddingKeeper
 from engine.errors import DawlinkError, UnwritableOutput
-from engine.files import atomic_path
-from engine.library.blobs import PART_PREFIX
 from engine.library.rows import Problem, StemRow
-from engine.library.sweeping import SWEEP_AGE_S, is_old
+from engine.library.sweeping import SWEEP_AGE_S
 from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
 from engine.models.fit_embedding import Embedding, embed_stem
 
@@ -41,15 +38,16 @@ __all__ = ["LibraryEmbeddings", "embed_song", "embedding_problems", "sweep_embed
 
 _LOGGER = logging.getLogger(__name__)
 
-_FOLDER: Final = "embeddings"
 #: A model that was trained by the library's owner takes the place of the shipped one.
 _OWN_MODEL: Final = "models/fit.safetensors"
-#: Raised when the files below or what the towers read change their meaning.
+#: Raised when what is kept or what the towers read changes its meaning.
 _LAYOUT: Final = 1
 _DIGEST_DIGITS: Final = 24
 _UNPITCHED: Final = ("drums", "percussion")
 #: More stems than this to embed are told to the person: each takes a few milliseconds.
 _WORTH_TELLING: Final = 200
+#: Stems that are fetched and kept together.
+_TOGETHER: Final = 500
 
 
 class LibraryEmbeddings:
@@ -85,49 +83,67 @@ class LibraryEmbeddings:
             return self._known[model.tag]
 
     def _load(self, model: FitModel) -> Embedding:
-        stored = self._stored
+        stored, tag = self._stored, model.tag
         keys = [
             _key(stem, np.asarray(stored.active[stored.rows(i)]), self._beats_per_bar)
+            if self._fitting[i]
+            else ""
             for i, stem in enumerate(stored.stems)
         ]
         role = stored.stems[0].role if stored.stems else "none"
-        prefix = f"{_FOLDER}-{role}-{self._beats_per_bar}-"
-        folder = self._library.cache / "index" / (prefix + _digest(model.tag, *keys))
-        found = _mapped(model, folder, beats=int(stored.offsets[-1]))
+        prefix = f"embeddings-{role}-{self._beats_per_bar}-"
+        folder = self._library.cache / "index" / (prefix + _digest(tag, *keys))
+        offsets = stored.offsets.tolist()
+        found = embedding_index.mapped(tag, folder, beats=offsets[-1])
         if found is None:
-            parts = self._parts(model, keys)
+            others = [path for path in folder.parent.glob(f"{prefix}*") if path != folder]
+            parts = self._parts(model, keys, embedding_index.earlier(tag, iter(others)))
             with contextlib.suppress(OSError, UnwritableOutput):
-                _write(folder, int(stored.offsets[-1]), parts)
-                found = _mapped(model, folder, beats=int(stored.offsets[-1]))
-            for other in folder.parent.glob(f"{prefix}*"):
-                if other != folder:
-                    shutil.rmtree(other, ignore_errors=True)
+                embedding_index.write(tag, folder, parts, keys=keys, offsets=offsets)
+                found = embedding_index.mapped(tag, folder, beats=offsets[-1])
+            for other in others:
+                shutil.rmtree(other, ignore_errors=True)
         if found is None:
-            made = list(self._parts(model, keys))
+            made = list(self._parts(model, keys, {}))
             found = Embedding(
-                model.tag,
+                tag,
                 np.concatenate([part.pitch for part in made]),
                 np.concatenate([part.rhythm for part in made]),
             )
         return found
 
-    def _parts(self, model: FitModel, keys: Sequence[str]) -> Iterator[Embedding]:
-        """Every stem in turn, from its file or made now; zeros for stems of another metre."""
-        store = _Store(self._library.folder, model.tag)
-        new = sum(
-            f and not store.path(k).is_file() for f, k in zip(self._fitting, keys, strict=True)
-        )
+    def _parts(
+        self, model: FitModel, keys: Sequence[str], earlier: Mapping[str, Embedding]
+    ) -> Iterator[Embedding]:
+        """Every stem in turn: known, kept or made now; zeros for stems of another metre."""
+        keeper = _keeper(self._library, model)
+        wanted = [key for key in keys if key and key not in earlier]
+        new = len(wanted) - len(keeper.known(wanted))
         if new > _WORTH_TELLING:
             _LOGGER.warning("Reading %d stems with the fit model for the first time.", new)
-        for number, (stem, key) in enumerate(zip(self._stored.stems, keys, strict=True)):
-            rows = self._stored.rows(number)
-            if not self._fitting[number]:
-                yield _silence(model, stem, rows.stop - rows.start)
-                continue
-            active = np.asarray(self._stored.active[rows])
-            yield store.get(key) or _made(
-                self._library, stem, active, model, beats_per_bar=self._beats_per_bar, store=store
-            )
+        for first in range(0, len(keys), _TOGETHER):
+            numbers = range(first, min(first + _TOGETHER, len(keys)))
+            asked = [keys[n] for n in numbers if keys[n] and keys[n] not in earlier]
+            kept = dict(keeper.several(asked))
+            made: dict[str, Embedding] = {}
+            for number in numbers:
+                key, beats = keys[number], self._beats(number)
+                part = earlier.get(key) or kept.get(key) or made.get(key)
+                if not key:
+                    part = _silence(model, self._stored.stems[number], beats)
+                elif part is None or len(part.rhythm) != beats:
+                    part = made[key] = self._embedded(model, number)
+                yield part
+            with contextlib.suppress(UnwritableOutput):
+                keeper.put(made.items())
+
+    def _beats(self, number: int) -> int:
+        return self._stored.stems[number].beats
+
+    def _embedded(self, model: FitModel, number: int) -> Embedding:
+        stem, rows = self._stored.stems[number], self._stored.rows(number)
+        active = np.asarray(self._stored.active[rows])
+        return _embedded(self._library, stem, active, model, beats_per_bar=self._beats_per_bar)
 
 
 def embed_song(library: LibraryReader, song_id: str) -> int:
@@ -141,15 +157,20 @@ def embed_song(library: LibraryReader, song_id: str) -> int:
     model = _model(library)
     if model is None:
         return 0
-    store = _Store(library.folder, model.tag)
+    keeper = _keeper(library, model)
     metre = library.song(song_id).beats_per_bar
     active = library.active(song_id=song_id)
-    new = 0
-    for stem in library.stems(song_id):
-        if store.get(_key(stem, active[stem.id], metre)) is None:
-            _made(library, stem, active[stem.id], model, beats_per_bar=metre, store=store)
-            new += 1
-    return new
+    stems = {_key(stem, active[stem.id], metre): stem for stem in library.stems(song_id)}
+    found = keeper.several(list(stems))
+    kept = {key for key, embedding in found if len(embedding.rhythm) == stems[key].beats}
+    made = {
+        key: _embedded(library, stem, active[stem.id], model, beats_per_bar=metre)
+        for key, stem in stems.items()
+        if key not in kept
+    }
+    with contextlib.suppress(UnwritableOutput):
+        keeper.put(made.items())
+    return len(made)
 
 
 def embedding_problems(library: LibraryReader) -> list[Problem]:
@@ -157,28 +178,36 @@ def embedding_problems(library: LibraryReader) -> list[Problem]:
     model = _model(library)
     if model is None:
         return []
-    store = _Store(library.folder, model.tag)
+    keeper = _keeper(library, model)
     songs = {song.id: song for song in library.songs()}
     active = library.active()
+    stems = {
+        _key(stem, active[stem.id], songs[stem.song_id].beats_per_bar): stem
+        for stem in library.stems()
+        if stem.song_id in songs and stem.id in active  # not added or removed meanwhile
+    }
+    there = keeper.known(list(stems))
+    whole = {
+        key
+        for key, found in keeper.several(sorted(there))
+        if len(found.pitch) == len(found.rhythm) == stems[key].beats
+    }
     problems = []
-    for stem in library.stems():
-        song = songs.get(stem.song_id)
-        if song is None or stem.id not in active:
-            continue  # added or removed meanwhile
-        path = store.path(_key(stem, active[stem.id], song.beats_per_bar))
-        found = store.read(path) if path.is_file() else None
-        if path.is_file() and (found is None or found.pitch.shape[0] != stem.beats):
-            message = f"{song.title!r} ({song.id}), {stem.role}: its embedding is damaged: {path}."
+    for key, stem in stems.items():
+        if key in there - whole:
+            song, path = songs[stem.song_id], keeper.where(key)
+            where = f": {path}" if path else ""
+            message = f"{song.title!r} ({song.id}), {stem.role}: its embedding is damaged{where}."
             hint = "Delete the file; it is made again when it is needed."
+            hint = hint if path else "It is made again when it is needed."
             problems.append(Problem("damaged", message, hint, path, song.id, song.title))
     return problems
 
 
 def sweep_embeddings(library: LibraryReader, *, older_than_s: float = SWEEP_AGE_S) -> int:
-    """Remove old files of stems that are gone and of other models; returns how many."""
+    """Remove old embeddings of stems that are gone and of other models; returns how many."""
     model = _model(library)
-    folder = library.folder / _FOLDER
-    if model is None or not folder.is_dir():
+    if model is None:
         return 0
     metres = {song.id: song.beats_per_bar for song in library.songs()}
     active = library.active()
@@ -187,14 +216,7 @@ def sweep_embeddings(library: LibraryReader, *, older_than_s: float = SWEEP_AGE_
         for stem in library.stems()
         if stem.id in active and stem.song_id in metres
     }
-    removed = 0
-    for path in folder.glob("*/*"):
-        named = path.parent.name == model.tag and path.stem in wanted
-        if not named and is_old(path, older_than_s):
-            with contextlib.suppress(OSError):
-                path.unlink()
-                removed += 1
-    return removed
+    return _keeper(library, model).sweep(wanted, older_than_s)
 
 
 def _model(library: LibraryReader) -> FitModel | None:
@@ -207,49 +229,26 @@ def _model(library: LibraryReader) -> FitModel | None:
         return None
 
 
-class _Store:
-    """Embeddings of single stems as files."""
+def _keeper(library: LibraryReader, model: FitModel) -> EmbeddingKeeper:
+    """Where the library's embeddings are kept."""
+    if library.database.backend.shared:
+        from engine.embedding_table import EmbeddingTable
 
-    def __init__(self, library: Path, tag: str) -> None:
-        self._folder = library / _FOLDER / tag
-        self._tag = tag
-
-    def path(self, key: str) -> Path:
-        return self._folder / f"{key}.npz"
-
-    def get(self, key: str) -> Embedding | None:
-        path = self.path(key)
-        return self.read(path) if path.is_file() else None
-
-    def read(self, path: Path) -> Embedding | None:
-        """The embedding in a file, whose archive checks its bytes; None when it is damaged."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return Embedding(self._tag, arrays["pitch"], arrays["rhythm"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-
-    def put(self, key: str, embedding: Embedding) -> None:
-        with atomic_path(self.path(key)) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, pitch=embedding.pitch, rhythm=embedding.rhythm)
+        return EmbeddingTable(library.database, model)
+    return EmbeddingFiles(library.folder, model.tag)
 
 
-def _made(
+def _embedded(
     library: LibraryReader,
     stem: StemRow,
     active: NDArray[np.bool_],
     model: FitModel,
     *,
     beats_per_bar: int,
-    store: _Store,
 ) -> Embedding:
-    """Embed a stem and keep the result where that can be written."""
     rows = library.features(stem)
     pitched = stem.role not in _UNPITCHED
-    made = embed_stem(model, rows, active, beats_per_bar=beats_per_bar, pitched=pitched)
-    with contextlib.suppress(UnwritableOutput):
-        store.put(_key(stem, active, beats_per_bar), made)
-    return made
+    return embed_stem(model, rows, active, beats_per_bar=beats_per_bar, pitched=pitched)
 
 
 def _silence(model: FitModel, stem: StemRow, beats: int) -> Embedding:
@@ -270,38 +269,3 @@ def _key(stem: StemRow, active: NDArray[np.bool_], beats_per_bar: int) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGEST_DIGITS]
-
-
-def _mapped(model: FitModel, folder: Path, *, beats: int) -> Embedding | None:
-    """The arrays of an index folder; None when they are not there or do not fit."""
-    try:
-        pitch, rhythm = (
-            np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-            for name in ("pitch", "rhythm")
-        )
-    except (OSError, ValueError, EOFError):
-        return None
-    return Embedding(model.tag, pitch, rhythm) if len(pitch) == len(rhythm) == beats else None
-
-
-def _write(folder: Path, beats: int, parts: Iterator[Embedding]) -> None:
-    """Stream the parts into one file per array; the folder appears in one rename."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder.parent))
-    try:
-        with (
-            (unfinished / "pitch.npy").open("wb") as pitch,
-            (unfinished / "rhythm.npy").open("wb") as rhythm,
-        ):
-            for number, part in enumerate(parts):
-                for stream, values in ((pitch, part.pitch), (rhythm, part.rhythm)):
-                    if number == 0:
-                        header = header_data_from_array_1_0(values[:0])
-                        shape = (beats, values.shape[1])
-                        write_array_header_1_0(stream, header | {"shape": shape})
-                    stream.write(values.tobytes())
-        if folder.exists():  # it did not fit, so it is damaged
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -111,7 +111,7 @@ def test_a_necessary_step_that_fails_exits_with_4_and_leaves_no_stamp(
     assert bootstrap.stamp() == {}
 
 
-@pytest.mark.parametrize(("developer", "asked"), [(False, 1), (True, 7)])
+@pytest.mark.parametrize(("developer", "asked"), [(False, 1), (True, 8)])
 def test_missing_programs_are_installed_in_one_go(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, developer: bool, asked: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""The stem database: rows in SQLite, audio and feature arrays content-addressed beside it.
+"""The stem database: rows in a database, audio and feature arrays in content-addressed files.
 
 A library is a folder::
 
@@ -9,5 +9,7 @@ A library is a folder::
 
 Files are put in place before the row that names them, and taken away after it is gone, so a
 process killed at any moment leaves at most files that no row refers to. ``Library.sweep`` removes
-those. :class:`~engine.library.library.Library` is the way in.
+those. On a server (:mod:`engine.library.place`) the rows lie in PostgreSQL, ``audio`` and
+``features`` in a folder that machines share, ``index`` on each machine.
+:class:`~engine.library.library.Library` is the way in.
 """

@@ -30,6 +30,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def shared(self) -> bool:
+        """Whether other machines use it too."""
+        ...
+
+    @property
     def damage_hint(self) -> str:
         """What mends a damaged database."""
         ...

@@ -46,6 +46,7 @@ _IDENTITY: Final = text("SELECT obj_description(to_regclass('alembic_version'), 
 class PostgresBackend:
     """A :class:`~engine.library.backend.Backend` over a server's database."""
 
+    shared = True
     damage_hint = "Restore a backup of the database on its server."
 
     def __init__(self, place: ServerPlace, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
@@ -101,7 +102,7 @@ class PostgresBackend:
             name = claim_folder(self._place.files)  # hexadecimal digits
             connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{_COMMENT}{name}'"))
         with contextlib.suppress(DBAPIError), connection.begin_nested():
-            connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+            connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public"))
 
     def not_a_library(self) -> LibraryUnusable:
         """See :class:`~engine.library.backend.Backend`."""

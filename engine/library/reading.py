@@ -48,6 +48,11 @@ class LibraryReader:
         """Where this machine keeps what can be made again."""
         return self._cache
 
+    @property
+    def database(self) -> Database:
+        """The database, for tables of what can be made again."""
+        return self._database
+
     def describe_database(self) -> str:
         """The database's product and version, for people."""
         with self._database.reading() as session:

@@ -31,6 +31,7 @@ _RETRY_S: Final = 0.02
 class SqliteBackend:
     """A :class:`~engine.library.backend.Backend` over the database file in ``folder``."""
 
+    shared = False
     damage_hint = (
         f"Put a backup of {DATABASE_NAME} in its place, or add your music to a new library."
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
 from engine.files import sha256_of
-from engine.library.database import DATABASE_NAME
+from engine.library.sqlite import DATABASE_NAME
 from engine.training.fit_calibration import drawn_songs
 from engine.training.fit_check import WindowPairs, midi_pairs
 from engine.training.fit_data import FitBank, joined, make_bank

@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
 from engine.library.library import Library
+from engine.library.sqlite import DATABASE_NAME
 from engine.mashup.database import MashupDB, MashupSong
 from engine.training.midi_audio.listing import groups_of
 from engine.training.requests import Tell

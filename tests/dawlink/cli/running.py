@@ -47,9 +47,9 @@ class Ran:
 
 @dataclass(frozen=True)
 class Command:
-    """``dawlink --library FOLDER …``."""
+    """``dawlink --library PLACE …``."""
 
-    library: Path
+    library: Path | str
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: object) -> Ran:
@@ -58,7 +58,7 @@ class Command:
         printed = self.capsys.readouterr()
         return Ran(code, printed.out, printed.err)
 
-    def on(self, library: Path) -> Command:
+    def on(self, library: Path | str) -> Command:
         """The same with another library."""
         return Command(library, self.capsys)
 

@@ -58,7 +58,8 @@ def test_the_migrations_make_what_the_schema_says(place: ServerPlace) -> None:
         order = connection.exec_driver_sql(
             "SELECT collation_name FROM information_schema.columns "
             "WHERE table_schema = current_schema() AND column_name IN ('id', 'song_id') "
-            "AND table_name IN ('song', 'stem', 'source', 'correction') AND data_type = 'character varying'"
+            "AND table_name IN ('song', 'stem', 'source', 'correction') "
+            "AND character_maximum_length = 13"
         ).scalars()
         assert set(order) == {"C"}
     engine.dispose()
