@@ -4,10 +4,10 @@
 
 ``reading`` keeps the embeddings of 200 stems of 300 beats as files, as bytes and as vectors, and
 reads them all back. ``search`` compares the coarse stage of a search through 10 000 stems of five
-four-bar windows: the matrix product of :mod:`engine.models.coarse`, which tries a four-bar clip
-from every bar in seven transpositions, and pgvector's inner product in SQL, which is asked for
-less: the seven transpositions of a clip that begins on a window. Needs the developer's tools, which
-bring a PostgreSQL server with pgvector; it is started on a free port.
+four-bar windows: the matrix product of :mod:`engine.models.coarse` on one core, which tries a
+four-bar clip from every bar in seven transpositions, and pgvector's inner product in SQL, which is
+asked for less: the seven transpositions of a clip that begins on a window. Needs the developer's
+tools, which bring a PostgreSQL server with pgvector; it is started on a free port.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from engine.models.coarse import Windows
 from engine.models.fit_checkpoint import load_fit
 from engine.models.fit_coarse import coarse_scores
 from engine.models.fit_embedding import Embedding
+from engine.threads import one_blas_thread
 from tests.servers import Postgres, postgres_programs, vector_programs
 
 _STEMS: Final = 200
@@ -84,8 +85,9 @@ def search(folder: Path) -> list[Figure]:
     bars = np.full(_POOL, 4 * _WINDOWS)
     windows = Windows(np.ascontiguousarray(rows.T), np.zeros((count, 0)), first, stem, bars)
     query = rng.normal(size=(4, 4 * per_bar)).astype(np.float32)
-    coarse_scores(query, windows, _SEMITONES, beats_per_bar=4)  # lays the windows out
-    ours = best(lambda: coarse_scores(query, windows, _SEMITONES, beats_per_bar=4))
+    with one_blas_thread():
+        coarse_scores(query, windows, _SEMITONES, beats_per_bar=4)  # lays the windows out
+        ours = best(lambda: coarse_scores(query, windows, _SEMITONES, beats_per_bar=4))
     with library_on(vector_programs(), folder) as library:
         theirs = best(in_sql(library, query.reshape(4, 4, -1).sum(axis=1)))
     return [
