@@ -24,7 +24,7 @@ from engine.audio.waveform import Waveform
 from engine.mashup.placement import WarpPoint
 from engine.theory import Role
 
-__all__ = ["Session", "Track", "mix_tracks", "render_track"]
+__all__ = ["Session", "Track", "mix_tracks", "render_track", "source_audio"]
 
 #: Length of the fade where sound is cut off, and of the blend where a loop starts again.
 FADE_S: Final = 0.005
@@ -134,6 +134,25 @@ def render_track(track: Track, session: Session, stretcher: Stretcher) -> Wavefo
     )
     gain = 10 ** ((track.gain_db + track.storage_gain_db) / 20)
     return Waveform((samples * np.float32(gain)).astype(np.float32), session.sample_rate)
+
+
+def source_audio(track: Track) -> Waveform:
+    """The whole file as it is, silent outside the track's bounds.
+
+    Raises:
+        UnusableInput: the audio cannot be read.
+    """
+    whole = decode(track.path)
+    if track.bounds_s is None:
+        return whole
+    first, last = (round(place * whole.sample_rate) for place in track.bounds_s)
+    heard = whole.samples[:, max(first, 0) : last]
+    fade = round(FADE_S * whole.sample_rate)
+    samples = np.zeros_like(whole.samples)
+    samples[:, max(first, 0) : max(first, 0) + heard.shape[1]] = _faded(
+        heard, fade_in=fade if first > 0 else 0, fade_out=fade if last < whole.frames else 0
+    )
+    return Waveform(samples, whole.sample_rate)
 
 
 def mix_tracks(tracks: list[Waveform]) -> Waveform:

@@ -8,6 +8,7 @@ folder, which the next run into the same place removes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -24,7 +25,11 @@ _PREFIX: Final = ".dawlink-part-"
 
 @contextlib.contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder inside ``out`` that is gone afterwards, as are those of dead processes."""
+    """A hidden folder inside ``out`` that is gone afterwards, as are those of dead processes.
+
+    Raises:
+        UnwritableOutput: it cannot be made, or the disk refuses what is written into it.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         sweep_staging(out)
@@ -33,6 +38,8 @@ def staging_folder(out: Path) -> Iterator[Path]:
         raise _unwritable(out, error) from error
     try:
         yield folder
+    except OSError as error:  # what reads has errors of its own: this is the disk
+        raise _unwritable(out, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,6 +117,12 @@ def _require_replaceable(path: Path, staged: Path, *, overwrite: bool) -> None:
 
 
 def _unwritable(out: Path, error: OSError) -> UnwritableOutput:
+    if error.errno == errno.ENOSPC:
+        return UnwritableOutput(
+            f"The disk is full; nothing of this render was written to {out}.",
+            hint="Free some space and run the same command again.",
+            code="disk_full",
+        )
     return UnwritableOutput(
         f"{out} cannot be written: {error.strerror or error}.",
         hint="Choose another --out, or make this folder writable.",

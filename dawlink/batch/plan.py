@@ -19,7 +19,7 @@ from dawlink.batch.folders import DEFAULT_TEMPLATE, TemplateError, folder_of
 from dawlink.batch.reading import Row, read_rows
 from dawlink.cli.context import Invocation, open_library
 from dawlink.cli.options import clip_request, suggest_options
-from dawlink.cli.render import named_stems, project_maker, render_options, tempo_of_set
+from dawlink.cli.render import named_stems, own_set, project_maker, render_options
 from dawlink.settings import Settings
 from engine.clips import ClipRequest
 from engine.delivered import RenderOptions
@@ -29,6 +29,7 @@ from engine.suggestions import SuggestOptions, parse_roles
 from engine.theory import Key
 
 if TYPE_CHECKING:
+    from dawlink.daw.live.own_set import OwnSet
     from engine.library.library import Library
 
 __all__ = ["PlanLine", "read_plan"]
@@ -53,7 +54,7 @@ class PlanLine:
         rank: the suggestion to render, when stated.
         top: how many of the best to render, when stated.
         stretcher: way to Rubber Band.
-        into: the project to add to a copy of, when there is one.
+        into: the set to add to a copy of, when there is one.
     """
 
     number: int
@@ -65,7 +66,7 @@ class PlanLine:
     rank: int | None
     top: int | None
     stretcher: str
-    into: Path | None = None
+    into: OwnSet | None = None
 
 
 def read_plan(
@@ -87,7 +88,9 @@ def read_plan(
     rows = read_rows(path)
     with contextlib.ExitStack() as stack:
         library = functools.cache(lambda: stack.enter_context(open_library(invocation.settings())))
-        source = _Source(path.parent, out, invocation, library, overwrite)
+        source = _Source(
+            path.parent, out, invocation, library, functools.cache(_own_set_or_error), overwrite
+        )
         checks = [_Check(row, source) for row in rows]
         lines = [check.line() for check in checks]
     problems = [(check.row.line, text) for check in checks for text in check.problems]
@@ -105,6 +108,7 @@ class _Source:
     out: Path
     invocation: Invocation
     library: Callable[[], Library]
+    own_set: Callable[[Path], OwnSet | UnusableInput]
     overwrite: bool
 
 
@@ -128,9 +132,9 @@ class _Check:
         if settings is None:
             return None
         into = self._into(values)
-        if into is not None and values.tempo is None:
-            tempo = self._attempt(lambda: tempo_of_set(into))
-            values = replace(values, tempo=tempo)
+        own = None if into is None else self._attempt(lambda: _of(self._source.own_set(into)))
+        if own is not None and values.tempo is None:
+            values = replace(values, tempo=own.tempo_bpm)
         request = self._attempt(lambda: _request(values, clip, settings))
         wanted = self._attempt(lambda: self._wanted(values, settings))
         folder = self._folder(values, clip, settings)
@@ -147,7 +151,7 @@ class _Check:
             rank=values.rank,
             top=values.top,
             stretcher=settings.stretcher,
-            into=into,
+            into=own,
         )
 
     def _attempt(self, make: Callable[[], _T]) -> _T | None:
@@ -241,6 +245,20 @@ class _Check:
     def _into(self, values: Values) -> Path | None:
         """The set to add to; relative paths count from the plan's folder."""
         return self._source.base / Path(values.into).expanduser() if values.into else None
+
+
+def _own_set_or_error(path: Path) -> OwnSet | UnusableInput:
+    """Both are kept: a set that many lines name is read once, whatever it is."""
+    try:
+        return own_set(path)
+    except UnusableInput as error:
+        return error
+
+
+def _of(found: OwnSet | UnusableInput) -> OwnSet:
+    if isinstance(found, UnusableInput):
+        raise found
+    return found
 
 
 def _request(values: Values, clip: Path, settings: Settings) -> ClipRequest:

@@ -20,7 +20,7 @@ from typing import Final, Literal, Self, cast
 from dawlink.batch.plan import PlanLine
 from dawlink.batch.state import BatchState, DoneLine, line_key
 from dawlink.cli.context import open_engine, open_library
-from dawlink.cli.render import choose
+from dawlink.cli.render import choose, notes_of_set
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings, StretcherName
 from engine.delivered import RenderedSuggestion
@@ -250,7 +250,7 @@ class _LineRenderer:
             line,
             "done",
             tuple(cast("list[Document]", described["renders"])),
-            notes=reply.notes,
+            notes=(*reply.notes, *notes_of_set(line.into, reply)),
             files={path: path.stat().st_size for item in rendered for path in item.on_disk()},
         )
 

@@ -78,11 +78,18 @@ def line_key(line: PlanLine, clip_sha: str, library: LibraryPlace) -> str:
         "choice": [line.model, line.rank, line.top],
         "stretcher": line.stretcher,
         "library": str(library.resolve() if isinstance(library, Path) else library.name),
-        "into": sha256_of(line.into) if line.into is not None and line.into.is_file() else None,
+        "into": _sha_of_set(line),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[
         :32
     ]
+
+
+def _sha_of_set(line: PlanLine) -> str | None:
+    """Of the set that is added to; None without one, or when it has gone meanwhile."""
+    with contextlib.suppress(OSError):
+        return None if line.into is None else sha256_of(line.into.path)
+    return None
 
 
 class BatchState:

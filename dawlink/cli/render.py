@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +19,11 @@ from engine.errors import UnusableInput, UsageError
 from engine.suggestions import Suggestion, SuggestReply
 
 if TYPE_CHECKING:
+    from dawlink.daw.live.own_set import OwnSet
     from engine.library.library import Library
 
 app = typer.Typer(help="Render aligned stems and a mix.")
+_LOGGER = logging.getLogger(__name__)
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into.")]
 Format = Annotated[str | None, typer.Option("--format", metavar="wav|flac", help="File format.")]
@@ -124,8 +127,9 @@ def render(
         projects=project_maker(project, deliver=deliver, into=into),
         midi=midi,
     )
-    if into is not None and tempo is None:
-        tempo = tempo_of_set(into)
+    own = None if into is None else own_set(into)
+    if own is not None and tempo is None:
+        tempo = own.tempo_bpm
     with open_engine(settings) as engine:
         chosen_stems, chosen_roles = named_stems(engine.library, stems, roles)
         wanted = given.suggest_options(
@@ -143,6 +147,8 @@ def render(
         wanted = given.with_known_songs(wanted, engine.library)
         reply = engine.suggest(request, wanted, model=settings.model)
         chosen = choose(reply, rank=wanted_rank, top=count)
+        for note in notes_of_set(own, reply):
+            _LOGGER.warning(note)
         document, _ = render_and_describe(engine, reply, chosen, writing)
     if json:
         emit_json(document)
@@ -205,16 +211,22 @@ def project_maker(
     return Projects(names, deliver=parse_delivery(deliver or "rendered"), into=into)
 
 
-def tempo_of_set(path: Path) -> float:
-    """The tempo of a Live set, which is the session's unless another is asked for.
+def own_set(path: Path) -> OwnSet:
+    """The Live set to add to; its tempo is the session's unless another is asked for.
 
     Raises:
-        UnusableInput: it is no Live set.
+        UnusableInput: it is no Live set, or Live would refuse it.
     """
-    from dawlink.daw.live.set_file import read_set
-    from dawlink.daw.live.sets import set_tempo
+    from dawlink.daw.live.own_set import look_at
 
-    return set_tempo(read_set(path))
+    return look_at(path)
+
+
+def notes_of_set(own: OwnSet | None, reply: SuggestReply) -> tuple[str, ...]:
+    """What a person should know of this answer in their own set."""
+    if own is None:
+        return ()
+    return tuple(own.notes(reply.session.tempo_bpm, reply.session.beats_per_bar))
 
 
 def choose(

@@ -59,6 +59,8 @@ class AudioClip:
         semitones: transposition; the fraction is the fine tuning.
         gain_db: of this clip.
         fade_s: length of the fades at both ends, 0 for none.
+        lead_beats: silence that belongs to it before it begins, when it repeats.
+        tail_beats: the same after its end.
     """
 
     name: str
@@ -69,6 +71,8 @@ class AudioClip:
     semitones: float = 0.0
     gain_db: float = 0.0
     fade_s: float = 0.0
+    lead_beats: float = 0.0
+    tail_beats: float = 0.0
 
     def __post_init__(self) -> None:
         if self.beats <= 0 or self.start_beat < 0:

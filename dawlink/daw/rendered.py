@@ -3,7 +3,8 @@
 *Rendered* takes the files that were written: each is one clip that already runs at the session's
 tempo. *Warped* takes the sources and says how they lie: beat map, transposition and gain stay
 editable in the DAW. A source that repeats becomes one clip per pass; where a pass would begin
-before its file does, or end after it, the clip is that much shorter.
+before its file does, or end after it, the clip is that much shorter. What lies outside the part of
+a file that was chosen is silent in its copy.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from dawlink.daw.project import AudioClip, AudioFile, AudioTrack, Project
 from engine.delivered import RenderedFile, RenderedSuggestion
 from engine.mashup.placement import WarpPoint
 from engine.naming import safe_name
-from engine.rendering import Session, Track
+from engine.rendering import Session, Track, source_audio
 from engine.suggestions import Suggestion, SuggestReply
 from engine.theory import Role
 from engine.tracks import clip_track, stem_track
@@ -25,6 +28,8 @@ from engine.tracks import clip_track, stem_track
 __all__ = ["Delivery", "passes", "rendered_project", "warped_project"]
 
 Delivery = Literal["rendered", "warped"]
+#: Places in Unicode that are no characters.
+_NONE: Final = "\ufffe\uffff"
 #: Fades of clips that are cut out of a longer recording [s].
 _CUT_FADE_S: Final = 0.002
 
@@ -77,7 +82,7 @@ def warped_project(
     for number, ((title, role), source, file) in enumerate(named):
         if file is None:
             continue
-        audio = _as_wav(source.path, folder, f"{number} {safe_name(title)} source.wav")
+        audio = _as_wav(source, folder / f"{number} {safe_name(title)} source.wav")
         clips = tuple(passes(title, source, audio, rendered.session))
         tracks.append(AudioTrack(title, role, clips))
     return _project(reply, rendered, tuple(tracks))
@@ -113,7 +118,14 @@ def _inside(clip: AudioClip, low_s: float, high_s: float) -> AudioClip | None:
     points = [p for p in clip.warp if first < p.beat < last]
     edges = [WarpPoint(clip.source_at(beat), beat) for beat in (first, last)]
     warp = tuple(WarpPoint(p.source_s, p.beat - first) for p in (edges[0], *points, edges[1]))
-    return replace(clip, start_beat=clip.start_beat + first, beats=last - first, warp=warp)
+    return replace(
+        clip,
+        start_beat=clip.start_beat + first,
+        beats=last - first,
+        warp=warp,
+        lead_beats=first,
+        tail_beats=clip.beats - last,
+    )
 
 
 def _beat_at(clip: AudioClip, source_s: float) -> float:
@@ -145,9 +157,14 @@ def _files(rendered: RenderedSuggestion, suggestion: Suggestion) -> Sequence[Ren
 
 def _titles(reply: SuggestReply, suggestion: Suggestion) -> Iterator[tuple[str, Role]]:
     """Track names and roles: the clip's, then the stems'."""
-    yield reply.clip.title, "vocals"
+    yield _plain(reply.clip.title), "vocals"
     for stem in suggestion.stems:
-        yield f"{stem.title} {stem.placement.role}", stem.placement.role
+        yield _plain(f"{stem.title} {stem.placement.role}"), stem.placement.role
+
+
+def _plain(text: str) -> str:
+    """Without what no XML file can hold: control characters and halves of characters."""
+    return "".join(c for c in text if c >= " " and not "\ud800" <= c <= "\udfff" and c not in _NONE)
 
 
 def _audio(path: Path, name: str) -> AudioFile:
@@ -157,11 +174,13 @@ def _audio(path: Path, name: str) -> AudioFile:
     return AudioFile(path, name, found.frames, found.samplerate, found.channels)
 
 
-def _as_wav(path: Path, folder: Path, name: str) -> AudioFile:
-    """The whole source as a WAV file, which every DAW reads."""
-    from engine.audio.decode import decode
+def _as_wav(source: Track, path: Path) -> AudioFile:
+    """The whole source as a WAV file, which every DAW reads; louder than full scale, as floats."""
     from engine.audio.encode import write_audio
+    from engine.audio.wav_tags import forget_time
 
-    waveform = decode(path)
-    write_audio(folder / name, waveform)
-    return AudioFile(folder / name, name, waveform.frames, waveform.sample_rate, waveform.channels)
+    waveform = source_audio(source)
+    loudest = float(np.abs(waveform.samples).max(initial=0.0))
+    write_audio(path, waveform, bit_depth="32f" if loudest > 1.0 else "24")
+    forget_time(path)  # floats carry it, and the same project gives the same bytes
+    return AudioFile(path, path.name, waveform.frames, waveform.sample_rate, waveform.channels)

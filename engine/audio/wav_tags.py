@@ -23,7 +23,7 @@ from typing import BinaryIO, Final
 
 from engine.theory import Key
 
-__all__ = ["WavTags", "tag_wav"]
+__all__ = ["WavTags", "forget_time", "tag_wav"]
 
 #: ``acid`` flags: the root note counts, the file may be stretched.
 _ROOT_SET, _STRETCH = 2, 4
@@ -82,6 +82,17 @@ def tag_wav(path: Path, tags: WavTags) -> None:
         file.write(b"\0" * pad + chunks)
         file.seek(4)
         file.write(struct.pack("<I", end + pad + len(chunks) - 8))
+
+
+def forget_time(path: Path) -> None:
+    """Take the time of day out of a WAV file.
+
+    Raises:
+        OSError: the file cannot be changed.
+    """
+    with path.open("r+b") as file:
+        file.seek(_RIFF_HEAD)
+        _forget_time(file)
 
 
 def _forget_time(file: BinaryIO) -> None:

@@ -1,9 +1,10 @@
 """One audio clip as Live's element, with its sample's reference and warp markers.
 
-Positions are beats. A sample is referred to relative to the project's root (type 3) or to the file
-(type 1), with its size and the CRC-16 that Live computes over its first 16 384 bytes (polynomial
-0x8005, start 0, not reflected). Beats mode leaves audio that runs at its own speed untouched; what
-Live has to stretch gets the mode of its role.
+Positions are beats from where the audio begins; a clip in a slot repeats in whole passes, so its
+loop may begin before its audio does and end after it. A sample is referred to relative to the
+project's root (type 3) or to the file (type 1), with its size and the CRC-16 that Live computes
+over its first 16 384 bytes (polynomial 0x8005, start 0, not reflected). Beats mode leaves audio
+that runs at its own speed untouched; what Live has to stretch gets the mode of its role.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -18,7 +20,7 @@ from dawlink.daw.live.skeleton import Skeleton
 from dawlink.daw.project import AudioClip
 from engine.theory import Role
 
-__all__ = ["COLORS", "ClipPlace", "audio_clip", "crc16"]
+__all__ = ["COLORS", "ClipPlace", "audio_clip", "crc16", "crc_of"]
 
 #: Bytes of a file that Live's CRC covers.
 _CRC_BYTES: Final = 16_384
@@ -68,19 +70,19 @@ def audio_clip(skeleton: Skeleton, clip: AudioClip, role: Role, place: ClipPlace
     Raises:
         OSError: the sample cannot be read.
     """
-    with clip.audio.path.open("rb") as file:
-        head = file.read(_CRC_BYTES)
     coarse, fine = _pitch(clip.semitones)
     start = 0.0 if place.session else clip.start_beat
+    loop_start = -clip.lead_beats if place.session else 0.0
+    loop_end = clip.beats + (clip.tail_beats if place.session else 0.0)
     steady = clip.is_steady(place.tempo_bpm) and not clip.semitones
     element = skeleton.one(
         "audio_clip",
         {
             "number": place.number,
             "time": start,
-            "current_end": start + clip.beats,
-            "loop_start": 0,
-            "loop_end": float(clip.beats),
+            "current_end": start + loop_end - loop_start,
+            "loop_start": loop_start or 0,
+            "loop_end": float(loop_end),
             "loop_on": place.session,
             "name": clip.name,
             "color": COLORS[role],
@@ -90,7 +92,7 @@ def audio_clip(skeleton: Skeleton, clip: AudioClip, role: Role, place: ClipPlace
             "relative_path": f"{place.samples}/{clip.audio.name}",
             "path": "",
             "file_size": clip.audio.path.stat().st_size,
-            "crc": crc16(head),
+            "crc": crc_of(clip.audio.path),
             "modified": 0,
             "frames": clip.audio.frames,
             "sample_rate": clip.audio.sample_rate,
@@ -106,6 +108,16 @@ def audio_clip(skeleton: Skeleton, clip: AudioClip, role: Role, place: ClipPlace
     assert markers is not None
     markers.extend(_markers(clip))
     return element
+
+
+def crc_of(path: Path) -> int:
+    """Live's ``OriginalCrc`` of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return crc16(file.read(_CRC_BYTES))
 
 
 def crc16(data: bytes) -> int:

@@ -2,18 +2,18 @@
 
 A new set has the schema of Live 11.3, which every Live 12 opens; a copy keeps its own. Tempo and
 metre stand in the main track's mixer and again in its automation, which is what Live shows. A copy
-keeps its tempo, its metre and everything else: tracks go in before the return tracks, and the first
-of them sounds as soon as its scene is fired.
+keeps its tempo, its metre and everything else to the letter: tracks go in before the return tracks,
+``NextPointeeId`` goes up, and samples that lay relative to the set are named by their full paths.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement
 
+from dawlink.daw.live.own_set import set_tempo
 from dawlink.daw.live.set_file import LiveSet
 from dawlink.daw.live.skeleton import LIVE_11_3, Skeleton
 from dawlink.daw.live.tracks import TrackPlace, audio_track
@@ -23,13 +23,11 @@ from engine.theory import Key
 __all__ = [
     "CLIP_SAMPLES",
     "SAMPLES",
+    "add_tracks",
     "clip_set",
-    "faults_of",
     "new_set",
     "project_root",
-    "rebased",
-    "set_tempo",
-    "with_tracks",
+    "rebase",
 ]
 
 #: Where samples lie, relative to the project's root.
@@ -46,6 +44,8 @@ _ROOT: Final = {
     "Revision": "",
 }
 _ARRANGEMENT_VIEW: Final = 0
+#: Of a track below ``Ableton``, ``LiveSet`` and ``Tracks``.
+_TRACK_DEPTH: Final = 3
 #: What a sample's path is relative to, as Live numbers it.
 _TO_FILE, _TO_PROJECT = 1, 3
 
@@ -57,7 +57,9 @@ def new_set(project: Project) -> LiveSet:
         OSError: a sample cannot be read.
     """
     live, skeleton = _empty_set(project, _SCENES)
-    return _filled(live, skeleton, project, SAMPLES, _TO_PROJECT)
+    _fill(live, skeleton, project, SAMPLES, _TO_PROJECT)
+    _indent(live.root)
+    return live
 
 
 def clip_set(project: Project) -> LiveSet:
@@ -67,53 +69,42 @@ def clip_set(project: Project) -> LiveSet:
         OSError: a sample cannot be read.
     """
     live, skeleton = _empty_set(project, 1)
-    filled = _filled(live, skeleton, project, CLIP_SAMPLES, _TO_FILE)
-    for events in filled.live_set.iterfind("Tracks/*/*/*/Sample/ArrangerAutomation/Events"):
-        for clip in list(events):
-            events.remove(clip)
-        events.text = None
-    return filled
+    _fill(live, skeleton, project, CLIP_SAMPLES, _TO_FILE)
+    for events in live.live_set.iterfind("Tracks/*/*/*/Sample/ArrangerAutomation/Events"):
+        events.clear()
+    _indent(live.root)
+    return live
 
 
-def with_tracks(live: LiveSet, project: Project) -> LiveSet:
-    """A copy of a set with the project's tracks; ``live`` stays as it is.
+def add_tracks(live: LiveSet, project: Project) -> None:
+    """Put the project's tracks into a set that was read, before its return tracks.
 
     Raises:
         OSError: a sample cannot be read.
     """
-    changed = LiveSet(copy.deepcopy(live.root), live.version)
-    used = max(_pointee_ids(changed.live_set), default=0)
-    skeleton = Skeleton(live.version, next_id=max(used + 1, _next_id(changed.live_set)))
-    return _filled(changed, skeleton, project, SAMPLES, _TO_PROJECT)
+    used = max(live.pointee_ids, default=0)
+    skeleton = Skeleton(live.version, next_id=max(used + 1, live.next_pointee_id))
+    _fill(live, skeleton, project, SAMPLES, _TO_PROJECT)
 
 
-def set_tempo(live: LiveSet) -> float:
-    """Beats per minute of a set."""
-    manual = live.master.find("DeviceChain/Mixer/Tempo/Manual")
-    return float(manual.get("Value", "120")) if manual is not None else 120.0
-
-
-def rebased(live: LiveSet, old_folder: Path) -> LiveSet:
-    """A copy whose samples are found from anywhere: relative references become absolute ones.
+def rebase(live: LiveSet, old_folder: Path) -> None:
+    """Let a set find its samples from anywhere: relative references become absolute ones.
 
     Args:
         live: a set that was read from ``old_folder``.
         old_folder: what its references are relative to.
     """
-    moved = LiveSet(copy.deepcopy(live.root), live.version)
     root = project_root(old_folder)
-    for reference in moved.root.iter("FileRef"):
+    for reference in live.root.iter("FileRef"):
         kind, relative = (_value(reference, tag) for tag in ("RelativePathType", "RelativePath"))
         base = {"1": old_folder, "3": root}.get(kind)
-        if base is None or not relative:
+        path, path_type = reference.find("Path"), reference.find("RelativePathType")
+        if base is None or not relative or path is None or path_type is None:
             continue
-        target = Path(os.path.normpath(base / relative))
-        if target.is_file():
-            for tag, text in (("RelativePathType", "0"), ("Path", target.as_posix())):
-                element = reference.find(tag)
-                assert element is not None
-                element.set("Value", text)
-    return moved
+        target = os.path.normpath(base / relative)
+        if os.path.isfile(target):  # noqa: PTH113  # unlike Path.is_file, False for impossible names
+            path_type.set("Value", "0")
+            path.set("Value", Path(target).as_posix())
 
 
 def project_root(folder: Path) -> Path:
@@ -122,28 +113,6 @@ def project_root(folder: Path) -> Path:
         if (candidate / "Ableton Project Info").is_dir():
             return candidate
     return folder
-
-
-def faults_of(live: LiveSet) -> list[str]:
-    """What Live would refuse about the ids of a set; nothing when it is sound."""
-    live_set = live.live_set
-    ids = _pointee_ids(live_set)
-    faults = []
-    if len(ids) != len(set(ids)):
-        faults.append("pointee ids are not unique")
-    if ids and max(ids) >= _next_id(live_set):
-        faults.append("NextPointeeId is too low")
-    tracks = live_set.find("Tracks")
-    assert tracks is not None
-    track_ids = [track.get("Id") for track in tracks]
-    if len(track_ids) != len(set(track_ids)):
-        faults.append("track ids are not unique")
-    scenes = len(live_set.findall("Scenes/Scene"))
-    for track in tracks:
-        for slots in track.findall("DeviceChain/*/ClipSlotList"):
-            if len(slots) not in (0, scenes):
-                faults.append(f"track {track.get('Id')} has {len(slots)} slots of {scenes}")
-    return faults
 
 
 def _empty_set(project: Project, scenes: int) -> tuple[LiveSet, Skeleton]:
@@ -178,51 +147,32 @@ def _empty_set(project: Project, scenes: int) -> tuple[LiveSet, Skeleton]:
     return LiveSet(root, LIVE_11_3), skeleton
 
 
-def _filled(
+def _fill(
     live: LiveSet, skeleton: Skeleton, project: Project, samples: str, path_type: int
-) -> LiveSet:
-    """The set with the project's tracks in it, ids and line ends in order."""
-    tracks = live.live_set.find("Tracks")
-    assert tracks is not None
+) -> None:
+    """Put the project's tracks in, and the first free id."""
+    tracks = live.tracks
     existing = list(tracks)
     returns = [track for track in existing if track.tag == "ReturnTrack"]
     at = existing.index(returns[0]) if returns else len(existing)
-    ids = [int(track.get("Id", "0")) for track in existing]
-    first_id = max(ids, default=-1) + 1
+    first_id = max((int(track.get("Id", "0")) for track in existing), default=-1) + 1
     for number, track in enumerate(project.tracks):
         place = TrackPlace(
             track_id=first_id + number,
-            scenes=len(live.live_set.findall("Scenes/Scene")),
+            scenes=live.scenes,
             returns=len(returns),
             samples=samples,
             path_type=path_type,
-            tempo_bpm=project.tempo_bpm,
+            tempo_bpm=set_tempo(live),
             beats_per_bar=project.beats_per_bar,
         )
-        tracks.insert(at + number, audio_track(skeleton, track, place))
+        element = audio_track(skeleton, track, place)
+        _indent(element, _TRACK_DEPTH)
+        tracks.insert(at + number, element)
+    _line_up(tracks, _TRACK_DEPTH - 1)
     next_id = live.live_set.find("NextPointeeId")
     assert next_id is not None
-    next_id.set("Value", str(max(skeleton.next_id, _next_id(live.live_set))))
-    _indent(live.root)
-    return live
-
-
-def _pointee_ids(live_set: Element) -> list[int]:
-    """Every id of the one counter: pointees and the targets of automation and modulation."""
-    return [
-        int(element.get("Id", "0"))
-        for element in live_set.iter()
-        if "Id" in element.attrib and _is_target(element.tag)
-    ]
-
-
-def _is_target(tag: str) -> bool:
-    return tag == "Pointee" or tag.endswith("Target") or tag.startswith("ControllerTargets.")
-
-
-def _next_id(live_set: Element) -> int:
-    element = live_set.find("NextPointeeId")
-    return int(element.get("Value", "0")) if element is not None else 0
+    next_id.set("Value", str(max(skeleton.next_id, live.next_pointee_id)))
 
 
 def _signature(beats_per_bar: int) -> int:
@@ -242,11 +192,17 @@ def _value(parent: Element, tag: str) -> str:
 
 
 def _indent(element: Element, depth: int = 0) -> None:
-    """Tabs and line ends as Live writes them, where there are none yet or they have moved."""
+    """Tabs and line ends inside an element, as Live writes them."""
+    for child in element:
+        _indent(child, depth + 1)
+    _line_up(element, depth)
+
+
+def _line_up(element: Element, depth: int) -> None:
+    """Each child of an element on a line of its own."""
     children = list(element)
     if children:
         element.text = "\n" + "\t" * (depth + 1)
         for child in children:
-            _indent(child, depth + 1)
             child.tail = "\n" + "\t" * (depth + 1)
         children[-1].tail = "\n" + "\t" * depth

@@ -25,7 +25,7 @@ class TrackPlace:
         returns: return tracks that it can send to.
         samples: the folder of samples, relative to the project's root or to the file.
         path_type: which of the two, as Live numbers them.
-        tempo_bpm: of the set.
+        tempo_bpm: of the set, whatever the project was rendered at.
         beats_per_bar: metre.
     """
 

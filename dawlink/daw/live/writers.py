@@ -7,22 +7,25 @@ Every file is read back and checked before it is handed over.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import Element, tostring
 
+from dawlink.daw.live.clip import crc_of
+from dawlink.daw.live.own_set import faults_of, require_sound
 from dawlink.daw.live.set_file import LiveSet, read_set, set_bytes
 from dawlink.daw.live.sets import (
     CLIP_SAMPLES,
     SAMPLES,
+    add_tracks,
     clip_set,
-    faults_of,
     new_set,
-    rebased,
-    with_tracks,
+    rebase,
 )
 from dawlink.daw.project import Project
 from dawlink.daw.writer import collect_audio
-from engine.errors import UnusableInput
+from engine.errors import UnwritableOutput
 from engine.naming import safe_name
 
 __all__ = ["ClipWriter", "SetWriter"]
@@ -49,18 +52,22 @@ class SetWriter:
         """See :class:`~dawlink.daw.writer.ProjectWriter`.
 
         Raises:
-            UnusableInput: the set to add to cannot be read.
+            UnusableInput: the set to add to cannot be read, or Live would refuse it.
+            UnwritableOutput: what lies on the disk is not what was written.
         """
         entry = Path(self.entry(project.name))
         if self._into is None:
             live, name = new_set(project), project.name
         else:
-            own = read_set(self._into)
-            live = with_tracks(rebased(own, self._into.resolve().parent), project)
+            live = read_set(self._into)
+            require_sound(live, self._into)
+            rebase(live, self._into.resolve().parent)
+            add_tracks(live, project)
             name = safe_name(f"{self._into.stem} + {project.name}")
         collect_audio(project, folder / entry / SAMPLES)
         (folder / entry / "Ableton Project Info").mkdir()
-        _write_checked(folder / entry / f"{name}.als", live)
+        samples = {f"{SAMPLES}/{audio.name}" for audio in project.files}
+        _write_checked(folder / entry / f"{name}.als", live, samples)
         return (entry / f"{name}.als",)
 
 
@@ -82,22 +89,46 @@ class ClipWriter:
         for number, track in enumerate(project.tracks, 1):
             name = entry / f"{number} {safe_name(track.name)}.alc"
             alone = replace(project, tracks=(replace(track, clips=track.clips[:1]),))
-            _write_checked(folder / name, clip_set(alone))
+            samples = {f"{CLIP_SAMPLES}/{audio.name}" for audio in alone.files}
+            _write_checked(folder / name, clip_set(alone), samples)
             names.append(name)
         return tuple(names)
 
 
-def _write_checked(path: Path, live: LiveSet) -> None:
-    """Write, read back, and look for what Live would refuse.
+def _write_checked(path: Path, live: LiveSet, samples: Set[str]) -> None:
+    """Write, read back, and look for what is not as it was meant or what Live would refuse.
+
+    Args:
+        path: of the set.
+        live: the set.
+        samples: the references to its new samples, which lie beside it already.
 
     Raises:
-        UnusableInput: the set that was copied has such faults already.
+        UnwritableOutput: there is such a thing.
     """
     path.write_bytes(set_bytes(live))
-    faults = faults_of(read_set(path))
+    again = read_set(path)
+    faults = faults_of(again) + list(_lost_samples(again, path.parent, samples))
+    if tostring(again.root) != tostring(live.root):
+        faults.append("it reads back as another set")
     if faults:
-        raise UnusableInput(
-            f"The set cannot be extended: {', '.join(faults)}.",
-            hint="Save it again in Live, or leave --into out to get a new set.",
-            code="faulty_set",
+        raise UnwritableOutput(
+            f"{path.name} is not as it should be: {', '.join(faults[:3])}.",
+            hint="Try again, or another --out; if it stays, please report it.",
+            code="bad_project_file",
         )
+
+
+def _lost_samples(live: LiveSet, folder: Path, samples: Set[str]) -> Iterator[str]:
+    """Which of ``samples`` the set does not refer to as they are."""
+    tags = ("RelativePath", "OriginalFileSize", "OriginalCrc")
+    known = {tuple(_value(ref, tag) for tag in tags) for ref in live.root.iter("FileRef")}
+    for relative in sorted(samples):
+        sample = folder / relative
+        if (relative, str(sample.stat().st_size), str(crc_of(sample))) not in known:
+            yield f"{relative} is another file than the set says"
+
+
+def _value(parent: Element, tag: str) -> str:
+    element = parent.find(tag)
+    return element.get("Value", "") if element is not None else ""

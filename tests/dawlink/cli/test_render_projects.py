@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from dawlink.daw.live.own_set import faults_of, set_tempo
 from dawlink.daw.live.set_file import read_set, set_bytes
-from dawlink.daw.live.sets import faults_of, new_set, set_tempo
+from dawlink.daw.live.sets import new_set
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, Document, refused
 from tests.dawlink.daw.projects import steady_project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 
-from dawlink.daw.live.clip import crc16
-from dawlink.daw.live.set_file import LiveSet, read_set
-from dawlink.daw.live.sets import faults_of, set_tempo
+from dawlink.daw.live.clip import COLORS, crc16
+from dawlink.daw.live.own_set import faults_of, set_tempo
+from dawlink.daw.live.set_file import LiveSet, read_set, set_bytes
 from dawlink.daw.live.writers import ClipWriter, SetWriter
 from dawlink.daw.project import Project
+from engine.errors import UnwritableOutput
+from engine.mashup.placement import WarpPoint
 from tests.dawlink.daw.projects import drifting_project, steady_project
 from tests.recordings import needs_recordings, recordings_dir
 
@@ -37,7 +40,7 @@ def orders(element: Element, path: str = "") -> Orders:
 
 def made(project: Project, folder: Path, into: Path | None = None) -> tuple[Path, LiveSet]:
     out = folder / "out"
-    out.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True, parents=True)
     (name,) = SetWriter(into).write(project, out)
     return out / name, read_set(out / name)
 
@@ -133,6 +136,52 @@ def test_a_copy_keeps_everything_and_adds_tracks(tmp_path: Path, source: Path) -
 
 @needs_recordings
 @pytest.mark.parametrize("source", SETS, ids=lambda path: path.name)
+def test_but_for_the_new_tracks_a_copy_is_the_set_to_the_letter(
+    tmp_path: Path, source: Path
+) -> None:
+    _, live = made(steady_project(tmp_path), tmp_path, into=source)
+    own = read_set(source)
+    had = {track.attrib["Id"] for track in own.tracks}
+    for track in list(live.tracks):
+        if track.attrib["Id"] not in had:
+            live.tracks.remove(track)
+    live.tracks[-1].tail = own.tracks[-1].tail
+    next_id = live.live_set.find("NextPointeeId")
+    assert next_id is not None
+    assert int(next_id.attrib["Value"]) > own.next_pointee_id
+    next_id.set("Value", str(own.next_pointee_id))
+    assert set_bytes(live) == set_bytes(own)
+
+
+@needs_recordings
+@pytest.mark.parametrize("source", SETS, ids=lambda path: path.name)
+def test_what_a_copy_adds_is_seen_and_heard(tmp_path: Path, source: Path) -> None:
+    """Names, colours, levels, and the clip in the first slot and on the timeline."""
+    had = {track.attrib["Id"] for track in read_set(source).tracks}
+    project = steady_project(tmp_path)
+    _, live = made(project, tmp_path, into=source)
+    added = [track for track in live.tracks if track.attrib["Id"] not in had]
+    for element, track in zip(added, project.tracks, strict=True):
+        assert text(element, "Name/EffectiveName") == track.name
+        assert int(text(element, "Color")) == COLORS[track.role]
+        assert float(text(element, "DeviceChain/Mixer/Volume/Manual")) == 1.0
+        main = "AudioOut/Main" if live.version >= (12, 0) else "AudioOut/Master"
+        assert text(element, "DeviceChain/AudioOutputRouting/Target") == main
+        for sequencer in ("MainSequencer", "FreezeSequencer"):
+            slots = element.findall(f"DeviceChain/{sequencer}/ClipSlotList/ClipSlot")
+            assert [slot.attrib["Id"] for slot in slots] == [str(n) for n in range(live.scenes)]
+        slotted = element.findall("DeviceChain/MainSequencer/ClipSlotList/*/ClipSlot/Value/*")
+        assert len(slotted) == min(live.scenes, 1)
+        timeline = element.findall("DeviceChain/MainSequencer/Sample/ArrangerAutomation/Events/*")
+        assert [clip.attrib["Id"] for clip in timeline] == [str(n) for n in range(len(timeline))]
+        assert len(timeline) == len(track.clips)
+        for clip in (*slotted, *timeline):
+            assert text(clip, "Name") == track.name
+            assert len(list(clip.iter("WarpMarker"))) == 2
+
+
+@needs_recordings
+@pytest.mark.parametrize("source", SETS, ids=lambda path: path.name)
 def test_added_tracks_are_built_like_the_sets_own(tmp_path: Path, source: Path) -> None:
     _, live = made(steady_project(tmp_path), tmp_path, into=source)
     own = audio_tracks(read_set(source))
@@ -142,11 +191,14 @@ def test_added_tracks_are_built_like_the_sets_own(tmp_path: Path, source: Path) 
     for track in own:
         for path, tags in orders(track).items():
             theirs.setdefault(path, set()).update(tags)
+    compared = 0
     for path, tags in orders(audio_tracks(live)[-1]).items():
         if any(part in path for part in OWN) or path.endswith(("/Events", "ClipSlot/Value")):
             continue
         if path in theirs:
             assert {t for t in tags if t} <= theirs[path], path
+            compared += 1
+    assert compared > 80
 
 
 @pytest.mark.parametrize("writer", [SetWriter(), ClipWriter()])
@@ -206,6 +258,73 @@ def test_a_copy_still_finds_the_samples_of_the_original(tmp_path: Path) -> None:
     (home / "Song.als").write_bytes(source.read_bytes())
     _, copied = made(steady_project(tmp_path), tmp_path, into=home / "Song.als")
     assert sample.as_posix() in {text(r, "Path") for r in copied.root.iter("FileRef")}
+
+
+def test_a_clip_in_a_slot_keeps_its_place_in_the_bar(tmp_path: Path) -> None:
+    """What begins before its file does is shorter on the timeline; a loop of it is not."""
+    project = drifting_project(tmp_path)
+    whole = project.tracks[0].clips[0]
+    late = replace(
+        whole,
+        start_beat=1.5,
+        beats=6.0,
+        lead_beats=1.5,
+        tail_beats=0.5,
+        warp=tuple(WarpPoint(p.source_s, p.beat - 1.5) for p in whole.warp if p.beat > 1.5),
+    )
+    track = replace(project.tracks[0], clips=(late,))
+    _, live = made(replace(project, tracks=(track,)), tmp_path)
+    slotted, placed = live.root.iter("AudioClip")
+    for clip, time, start, end in ((slotted, 0, -1.5, 6.5), (placed, 1.5, 0, 6)):
+        assert float(clip.attrib["Time"]) == time
+        assert float(text(clip, "Loop/LoopStart")) == start
+        assert float(text(clip, "Loop/LoopEnd")) == end
+        assert float(text(clip, "CurrentEnd")) == time + end - start
+        first = next(clip.iter("WarpMarker"))
+        assert float(first.attrib["BeatTime"]) == 0.5
+
+
+@needs_recordings
+def test_a_set_of_another_tempo_stretches_and_one_of_the_same_does_not(tmp_path: Path) -> None:
+    source = FOLDER / "abletoolz" / "12.2.6.als"
+    project = replace(steady_project(tmp_path), tempo_bpm=128.0)
+    same = replace(project, tempo_bpm=set_tempo(read_set(source)))
+    assert same.tempo_bpm != project.tempo_bpm
+    modes = []
+    for number, each in enumerate((project, same)):
+        warp = (WarpPoint(0.0, 0.0), WarpPoint(1.0, each.tempo_bpm / 60))
+        tracks = tuple(
+            replace(track, clips=(replace(track.clips[0], warp=warp),)) for track in each.tracks
+        )
+        _, live = made(replace(each, tracks=tracks), tmp_path / str(number), into=source)
+        added = [t for t in audio_tracks(live) if text(t, "Name/UserName") in names(project)]
+        modes.append([int(text(clip, "WarpMode")) for t in added for clip in t.iter("AudioClip")])
+    assert modes == [[6, 6, 4, 4, 0, 0], [0] * 6]
+
+
+def names(project: Project) -> list[str]:
+    return [track.name for track in project.tracks]
+
+
+def test_a_disk_that_keeps_something_else_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flipped(live: LiveSet) -> bytes:
+        return gzip.compress(gzip.decompress(set_bytes(live)).replace(b"128", b"129"))
+
+    monkeypatch.setattr("dawlink.daw.live.writers.set_bytes", flipped)
+    with pytest.raises(UnwritableOutput, match="another set"):
+        made(steady_project(tmp_path), tmp_path)
+    monkeypatch.setattr("dawlink.daw.live.writers.set_bytes", set_bytes)
+    monkeypatch.setattr("dawlink.daw.live.writers.collect_audio", cut_copies)
+    with pytest.raises(UnwritableOutput, match="another file than the set says"):
+        made(steady_project(tmp_path), tmp_path / "cut")
+
+
+def cut_copies(project: Project, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for audio in project.files:
+        (folder / audio.name).write_bytes(audio.path.read_bytes()[:-10])
 
 
 def test_the_crc_is_lives(tmp_path: Path) -> None:
