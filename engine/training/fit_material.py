@@ -55,13 +55,17 @@ _FEWEST_GROUPS: Final = 2
 
 
 class WindowSource(Protocol):
-    """Songs that windows can be drawn from.
+    """Songs that windows can be drawn from."""
 
-    ``groups`` are the names of their compositions; ``FitBank.group`` counts in them.
-    """
+    @property
+    def songs(self) -> int:
+        """How many there are."""
+        ...
 
-    songs: int
-    groups: tuple[str, ...]
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of their compositions; ``FitBank.group`` counts in them."""
+        ...
 
     def bank(self, windows: int, *, seed: int) -> FitBank:
         """So many windows; the same seed gives the same ones."""

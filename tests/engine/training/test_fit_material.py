@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from engine.errors import UnusableInput, UsageError
 from engine.models.fit_checkpoint import load_fit
@@ -17,6 +18,7 @@ from engine.training.fit_material import FitMaterial, RollWindows, mixed, open_f
 from engine.training.fit_run import run
 from engine.training.midi_corpus import load_corpus
 from engine.training.requests import TrainRequest
+from tests import sounds
 from tests.engine.training.heard import heard_song, write_library, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus
 
@@ -176,6 +178,31 @@ def test_the_command_takes_several_and_says_what_is_left_out(
     assert report.checkpoint == out
     assert report.notes == ("92.mid is left out: it has no drums.",)
     assert load_fit(out).curves.rules == FitSettings().rules
+
+
+@pytest.mark.slow
+def test_a_multitrack_folder_is_analysed_once(corpus: Path, tmp_path: Path) -> None:
+    seconds, rate = 22.0, 22050
+    beats_s = np.arange(0, seconds, 0.5)
+    folder = tmp_path / "multitracks" / "Mine"
+    folder.mkdir(parents=True)
+    t = np.arange(int(seconds * rate)) / rate
+    chord = np.floor(t / 2) % 3  # a bar each
+    for role, hz in (("vocals", 440.0), ("bass", 55.0), ("other", 220.0)):
+        tone = 0.3 * np.sin(2 * np.pi * hz * 2 ** (chord * 5 / 12) * t)
+        soundfile.write(folder / f"{role}.wav", tone * (np.sin(4 * np.pi * t) > -0.9), rate)
+    beaten = sounds.drums(beats_s, seconds)
+    soundfile.write(folder / "drums.wav", beaten.samples.T, beaten.sample_rate)
+    told: list[str] = []
+    material = open_fit_material(
+        [corpus, folder.parent], tmp_path / "songs", cache_dir=tmp_path / "cache", tell=told.append
+    )
+    assert told == ["analysed 1 of 1: Mine"]
+    assert material.notes == ()
+    assert material.train.songs == 4 + 1
+    assert "mine" in material.train.groups
+    again = opened(tmp_path, corpus, folder.parent)
+    assert again.data_sha == material.data_sha
 
 
 def test_too_few_songs(library: Path, corpus: Path, tmp_path: Path) -> None:
