@@ -3,41 +3,36 @@
 What the beat map rests on, in this order: the DAW's own map of a warped clip, which is taken as it
 is; a person's tempo and downbeat; the beat map of the
 library's song that the clip is cut from; the tempo in the file's name; the tracker, helped by the
-session's tempo when the voice alone leaves it unsure. The cache lies in ``<library>/cache/clips``
-and is keyed by the file's content and everything that was asked, so it cannot go stale; it may be
-deleted at any time.
+session's tempo when the voice alone leaves it unsure. What was analysed is kept (see
+:mod:`engine.clip_cache`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypedDict, cast
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.analysis.clip import track_clip
 from engine.analysis.features import active_beats, beat_features
 from engine.analysis.key import PitchedAudio, estimate_key
-from engine.analysis.records import FEATURE_VERSION, KeyEstimate
+from engine.analysis.records import KeyEstimate
 from engine.analysis.tempo import hints_from_name
 from engine.analysis.tuning import PITCH_RATE_HZ, SpectralPeaks, spectral_peaks, tuning_cents
 from engine.audio.decode import decode, require_length, require_sound
 from engine.audio.loudness import true_peak_db
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
+from engine.clip_cache import ClipCache, cache_name
 from engine.clips import ClipAnalysis, ClipRequest, ClipSource, bars_of_region, upbeat_sounds
-from engine.errors import UnusableInput, UnwritableOutput
-from engine.files import atomic_path, sha256_of
+from engine.errors import UnusableInput
+from engine.files import sha256_of
 from engine.fingerprints import recognise
 from engine.grid import BeatGrid
 from engine.library.library import Library
-from engine.theory import Key
 
 __all__ = ["analyse_clip"]
 
@@ -49,30 +44,34 @@ LEAST_MAPPED_S: Final = 0.3
 TYPICAL_TEMPO_BPM: Final = 100.0
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
-_CACHE_LAYOUT: Final = 5
 
 
 def analyse_clip(
-    request: ClipRequest, library: Library, *, session_tempo_bpm: float | None = None
+    request: ClipRequest,
+    library: Library,
+    *,
+    session_tempo_bpm: float | None = None,
+    cache: ClipCache | None = None,
 ) -> ClipAnalysis:
     """Everything that ranking and rendering need to know about a clip.
 
     Args:
         request: which part of which file.
-        library: where its song may be found, and the cache.
+        library: where its song may be found.
         session_tempo_bpm: believed when the clip itself leaves its tempo open.
+        cache: what was analysed before; the library's own, on disk only, when None.
 
     Raises:
         UnusableInput: missing, not audio, silent, too short, or without any beat.
     """
     sha = _sha_of(request)
-    cached = _Cache(library, request, sha, session_tempo_bpm, library.revision())
-    found = cached.read()
-    if found is not None:
-        return found
-    made = _analyse(request, sha, library, session_tempo_bpm)
-    cached.write(made)
-    return made
+    cache = cache or ClipCache(library.cache)
+    name = cache_name(request, sha, session_tempo_bpm, library.revision())
+    found = cache.read(name, request)
+    if found is None:
+        found = _analyse(request, sha, library, session_tempo_bpm)
+        cache.write(name, found)
+    return found
 
 
 def _sha_of(request: ClipRequest) -> str:
@@ -256,122 +255,3 @@ def _key(
 def _peaks(waveform: Waveform) -> SpectralPeaks:
     mono = Waveform(waveform.mono()[None], waveform.sample_rate)
     return spectral_peaks(resample(mono, PITCH_RATE_HZ).samples[0])
-
-
-class _Facts(TypedDict):
-    """What the cache keeps beside the arrays."""
-
-    end_s: float
-    beats_per_bar: int
-    grid_confidence: float
-    tempo_bpm: float
-    key: str | None
-    key_confidence: float
-    key_method: str
-    key_agreement: bool
-    tuning_cents: float
-    peak_db: float
-    sources: list[tuple[str, float, bool]]
-    method: str
-    notes: list[str]
-
-
-class _Cache:
-    """One clip's analysis in a file; unreadable and unwritable caches are simply not used."""
-
-    def __init__(
-        self,
-        library: Library,
-        request: ClipRequest,
-        sha: str,
-        session_tempo_bpm: float | None,
-        revision: int,
-    ) -> None:
-        asked = (
-            _CACHE_LAYOUT,
-            FEATURE_VERSION,
-            sha,
-            request.path.stem,
-            request.start_s,
-            request.end_s,
-            request.tempo_bpm,
-            request.downbeat_s,
-            str(request.key),
-            request.bars,
-            request.beat_map,
-            request.counted_so,
-            # what the DAW knows does not depend on the session's tempo
-            None if request.beat_map else session_tempo_bpm,
-            revision,
-        )
-        name = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
-        self._path = library.cache / "cache" / "clips" / f"{name}.npz"
-        self._request = request
-        self._sha = sha
-
-    def read(self) -> ClipAnalysis | None:
-        damaged = (OSError, ValueError, KeyError, EOFError, TypeError)
-        with (
-            contextlib.suppress(*damaged),
-            np.load(self._path, allow_pickle=False) as arrays,
-        ):
-            facts = cast("_Facts", json.loads(str(arrays["facts"])))
-            return self._from(facts, arrays["beats_s"], arrays["rows"], arrays["active"])
-        return None
-
-    def write(self, clip: ClipAnalysis) -> None:
-        key = clip.key.key
-        facts: _Facts = {
-            "end_s": clip.end_s,
-            "beats_per_bar": clip.grid.beats_per_bar,
-            "grid_confidence": clip.grid.confidence,
-            "tempo_bpm": clip.tempo_bpm,
-            "key": None if key is None else str(key),
-            "key_confidence": clip.key.confidence,
-            "key_method": clip.key.method,
-            "key_agreement": clip.key.agreement,
-            "tuning_cents": clip.tuning_cents,
-            "peak_db": clip.peak_db,
-            "sources": [(s.song_id, s.offset_s, s.exact) for s in clip.sources],
-            "method": clip.method,
-            "notes": list(clip.notes),
-        }
-        with contextlib.suppress(UnwritableOutput, OSError), atomic_path(self._path) as temporary:
-            np.savez(
-                temporary,
-                facts=np.array(json.dumps(facts)),
-                beats_s=clip.grid.beats_s,
-                rows=clip.rows,
-                active=clip.active,
-            )
-
-    def _from(
-        self,
-        facts: _Facts,
-        beats_s: NDArray[np.float64],
-        rows: NDArray[np.void],
-        active: NDArray[np.bool_],
-    ) -> ClipAnalysis:
-        grid = BeatGrid(beats_s, facts["beats_per_bar"], facts["grid_confidence"])
-        key = KeyEstimate(
-            key=None if facts["key"] is None else Key.parse(facts["key"]),
-            confidence=facts["key_confidence"],
-            method=facts["key_method"],
-            agreement=facts["key_agreement"],
-        )
-        return ClipAnalysis(
-            request=self._request,
-            end_s=facts["end_s"],
-            grid=grid,
-            bars=grid.bars,
-            tempo_bpm=facts["tempo_bpm"],
-            key=key,
-            tuning_cents=facts["tuning_cents"],
-            rows=rows,
-            active=active,
-            peak_db=facts["peak_db"],
-            sources=tuple(ClipSource(*source) for source in facts["sources"]),
-            sha256=self._sha,
-            method=facts["method"],
-            notes=tuple(facts["notes"]),
-        )

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from engine.clip_cache import ClipCache
 from engine.clips import ClipAnalysis, ClipRequest
 from engine.delivered import Progress, RenderedSuggestion, RenderOptions
 from engine.delivery import planned_files, render_suggestion, session_of
@@ -43,6 +44,7 @@ class Engine:
     def __init__(self, library: Library, *, stretcher: Stretcher | None = None) -> None:
         self.library = library
         self._pools = LibraryPools(library)
+        self._clips = ClipCache(library.cache)
         self._stretcher = stretcher
         self._rankers: dict[str, Ranker] = {}
         self._lock = threading.Lock()
@@ -80,7 +82,9 @@ class Engine:
         from engine.clip_analysis import analyse_clip
 
         unity = replace(request, gain_db=0.0)  # one analysis serves every gain
-        found = analyse_clip(unity, self.library, session_tempo_bpm=session_tempo_bpm)
+        found = analyse_clip(
+            unity, self.library, session_tempo_bpm=session_tempo_bpm, cache=self._clips
+        )
         return replace(found, request=request).louder(request.gain_db)
 
     def warm(self, roles: Iterable[Role], *, beats_per_bar: int = 4, model: str = "auto") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import tempfile
@@ -72,7 +73,9 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def _umask() -> int:
+    """Asked once: asking changes it for a moment, for every thread."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

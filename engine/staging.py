@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import UnwritableOutput
+from engine.processes import is_alive
 
 __all__ = ["publish", "staging_folder", "sweep_staging"]
 
@@ -54,20 +55,8 @@ def sweep_staging(out: Path, *, idle: bool = False) -> None:
     for folder in out.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).split("-")[0]
         own = idle and pid == str(os.getpid())
-        if own or not (pid.isdigit() and _alive(int(pid))):
+        if own or not (pid.isdecimal() and is_alive(int(pid))):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":  # signal 0 would end the process there; an old folder is only clutter
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:

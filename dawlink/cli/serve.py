@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -53,13 +55,28 @@ def serve(
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     door = _bound(settings)
-    try:
-        asyncio.run(_serve(settings, door, token, json=json))
-    finally:
-        door.close()
+    # The selector loop everywhere: on Windows the other one may stop hearing when a client is gone.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        try:
+            idle = runner.run(_serve(settings, door, token, json=json))
+        finally:
+            door.close()
+    if not idle:
+        _leave_threads_behind()
 
 
-async def _serve(settings: Settings, door: socket.socket, token: str | None, *, json: bool) -> None:
+def _leave_threads_behind() -> None:
+    """End now. What the threads still do is of use to nobody, and no file of it has its name."""
+    _LOGGER.info("Not waiting for work that nobody needs any more.")
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
+
+
+async def _serve(settings: Settings, door: socket.socket, token: str | None, *, json: bool) -> bool:
+    """Serve until told to stop; False when some work has not ended by then."""
     from dawlink.osc.desk import PROTOCOL, Desk
     from dawlink.osc.jobtable import JobTable
     from dawlink.osc.runfile import RunFile
@@ -84,6 +101,7 @@ async def _serve(settings: Settings, door: socket.socket, token: str | None, *, 
     finally:
         run_file.remove()
         jobs.close()
+    return not workers.busy
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
@@ -130,19 +148,13 @@ def _bound(settings: Settings) -> socket.socket:
 
 
 def _taken(settings: Settings) -> EngineUnreachable:
-    from dawlink.osc.runfile import holder_of
+    from dawlink.osc.holder import named_holder
 
-    holder = holder_of(settings.port)
-    if holder is None:
-        return EngineUnreachable(
-            f"UDP port {settings.port} is taken by another program.",
-            hint="Choose another with --port, or --port 0 for any free one.",
-            code="port_taken",
-        )
+    holder = named_holder(settings.host, settings.port)
+    hint = "Use that one, stop it, or choose another with --port."
     return EngineUnreachable(
-        f"UDP port {settings.port} is taken by the dawlink engine with process id {holder.pid}, "
-        f"which serves {holder.library}.",
-        hint="Use that one, stop it, or choose another with --port.",
+        f"UDP port {settings.port} is taken by {holder.text}.",
+        hint=hint if holder.is_engine else "Choose another with --port; --port 0 is any free one.",
         code="port_taken",
     )
 

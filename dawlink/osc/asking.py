@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from dawlink.osc.answers import ClipDone, ClipTempoDone, SuggestBegin, SuggestEnd, SuggestHit
-from dawlink.osc.clients import Answered, Client, LiveClip, clip_id_for
+from dawlink.osc.clients import Answered, Client, LiveClip, LiveSession, clip_id_for
 from dawlink.osc.exchange import Exchange
 from dawlink.osc.faults import ErrorCode, Fault
 from dawlink.osc.paths import clip_file
 from dawlink.osc.requests import Clip, ClipTempo, Suggest
 from dawlink.osc.service import EngineService
-from dawlink.osc.workers import Workers
+from dawlink.osc.workers import Lane, Workers
 
 __all__ = ["Asking", "hits_of"]
 
@@ -51,7 +51,8 @@ class Asking:
         client = exchange.client
         clip, session = client.clip(_clip_of(message).clip_id), client.session
         find = self._service.guess if clip.awaits_markers else self._service.facts
-        facts = await self._workers.run("quick", lambda: find(clip, session))
+        lane = "quick" if clip.awaits_markers else self.lane(clip, session)
+        facts = await self._workers.run(lane, lambda: find(clip, session))
         exchange.end(
             ClipDone(
                 exchange.req, clip.clip_id, facts.bpm, facts.root, facts.mode, facts.confidence
@@ -77,9 +78,14 @@ class Asking:
             clip.path, warped=False, start=clip.start, end=clip.end, counted=counted
         )
         made = replace(clip, clip_id=clip_id, counted=counted)
-        facts = await self._workers.run("quick", lambda: self._service.facts(made, session))
+        lane = self.lane(made, session)
+        facts = await self._workers.run(lane, lambda: self._service.facts(made, session))
         client.keep_clip(made)
         exchange.end(ClipTempoDone(exchange.req, clip_id, facts.bpm))
+
+    def lane(self, clip: LiveClip, session: LiveSession) -> Lane:
+        """Where a question about a clip is worked on: never behind the analysis of another."""
+        return "quick" if self._service.knows(clip, session) else "analysis"
 
     def analyse_ahead(self, client: Client, clip_id: str) -> None:
         """The markers have come: analyse before somebody waits for it."""
@@ -87,7 +93,7 @@ class Asking:
 
         async def analyse() -> None:
             with contextlib.suppress(Exception):  # who asks for it gets the error
-                await self._workers.run("quick", lambda: self._service.analyse(clip, session))
+                await self._workers.run("analysis", lambda: self._service.analyse(clip, session))
 
         task = asyncio.get_running_loop().create_task(analyse())
         self._ahead.add(task)
@@ -104,7 +110,7 @@ class Asking:
                 f"{message.limit} suggestions are outside 0..{_MOST_SUGGESTIONS}.",
             )
         answered = await self._workers.run(
-            "quick",
+            self.lane(clip, session),
             lambda: self._service.suggest(clip, session, roles=message.roles, limit=message.limit),
         )
         exchange.stop.check()

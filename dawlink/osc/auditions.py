@@ -1,16 +1,18 @@
 """Auditions as files in a cache, made now or ahead.
 
 A loop is named after everything that it sounds like, so it is made once; the least recently heard
-ones are removed when the cache grows over its bound. The cache lies in ``<library>/cache``, or in
-the temporary folder where that cannot be written, and may be deleted at any time.
+ones are removed when the cache grows over its bound. The cache lies in ``<library>/cache`` and may
+be deleted at any time. Where that cannot be written, loops go into a folder of this process among
+the temporary files, which is gone when it ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,8 +22,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from dawlink.osc.clients import Answered
 from dawlink.osc.service import EngineService
 from dawlink.osc.stopping import Stop
+from engine.cached_files import CachedFiles
+from engine.processes import is_alive
 
 if TYPE_CHECKING:
+    from engine.audio.waveform import Waveform
     from engine.suggestions import Suggestion
 
 __all__ = ["AuditionCache", "Loop"]
@@ -29,6 +34,8 @@ __all__ = ["AuditionCache", "Loop"]
 #: Size of the cache [bytes]: about sixty loops of 16 bars.
 _LARGEST: Final = 512 << 20
 _VERSION: Final = 1
+#: Temporary folders begin with this and the process's number.
+_TEMPORARY: Final = "dawlink-auditions-"
 Piece = TypeVar("Piece")
 Made = TypeVar("Made")
 
@@ -63,16 +70,13 @@ class AuditionCache:
 
     def __init__(self, service: EngineService) -> None:
         self._service = service
-        self._elsewhere: Path | None = None
+        self._lock = threading.Lock()
+        self._elsewhere: CachedFiles | None = None
 
     def find(self, loop: Loop) -> Path | None:
         """The file if it is there."""
-        for folder in self._folders():
-            path = folder / f"{loop.name}.wav"
-            with contextlib.suppress(OSError):
-                os.utime(path)  # heard just now
-                return path
-        return None
+        places = [self._library()] + ([self._elsewhere] if self._elsewhere else [])
+        return next((path for place in places if (path := place.find(f"{loop.name}.wav"))), None)
 
     def make(self, loop: Loop, stop: Stop, threads: Executor | None) -> Path:
         """The file, made if need be; stems are made at once where there are ``threads``.
@@ -81,7 +85,6 @@ class AuditionCache:
             Stopped: ``stop`` said so.
             DawlinkError: a source cannot be read, nothing can be written.
         """
-        from engine.audio.encode import write_audio
         from engine.errors import UnwritableOutput
 
         found = self.find(loop)
@@ -97,35 +100,48 @@ class AuditionCache:
             spread=None if threads is None else _spread(threads),
         )
         stop.check()
-        for folder in self._folders():
-            path = folder / f"{loop.name}.wav"
-            try:
-                write_audio(path, waveform, file_format="wav", bit_depth="24")
-            except UnwritableOutput as error:
-                if error.code == "exists":  # another daemon made it meanwhile
-                    return path
-                if folder == self._elsewhere:
-                    raise
-                continue
-            self._prune(folder)
-            return path
-        raise AssertionError("the temporary folder is always tried")
+        try:
+            return self._written(self._library(), loop, waveform)
+        except UnwritableOutput:
+            return self._written(self._temporary(), loop, waveform)
 
-    def _folders(self) -> tuple[Path, Path]:
-        if self._elsewhere is None:
-            self._elsewhere = Path(tempfile.gettempdir()) / f"dawlink-auditions-{os.getpid()}"
-        return self._service.engine().library.cache / "cache" / "auditions", self._elsewhere
+    def sweep(self) -> None:
+        """Remove the temporary folders of daemons that were killed."""
+        for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+            pid = folder.name.removeprefix(_TEMPORARY).split("-")[0]
+            if pid.isdecimal() and (int(pid) == os.getpid() or not is_alive(int(pid))):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove this daemon's temporary folder."""
+        if self._elsewhere is not None:
+            shutil.rmtree(self._elsewhere.folder, ignore_errors=True)
+
+    def _library(self) -> CachedFiles:
+        folder = self._service.engine().library.cache / "cache" / "auditions"
+        return CachedFiles(folder, most_bytes=_LARGEST)
+
+    def _temporary(self) -> CachedFiles:
+        with self._lock:
+            if self._elsewhere is None:
+                folder = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-")
+                self._elsewhere = CachedFiles(Path(folder), most_bytes=_LARGEST)
+            return self._elsewhere
 
     @staticmethod
-    def _prune(folder: Path) -> None:
-        with contextlib.suppress(OSError):
-            files = [(path.stat(), path) for path in folder.glob("*.wav")]
-            total = sum(status.st_size for status, _ in files)
-            for status, path in sorted(files, key=lambda entry: entry[0].st_mtime_ns):
-                if total <= _LARGEST:
-                    break
-                path.unlink(missing_ok=True)
-                total -= status.st_size
+    def _written(place: CachedFiles, loop: Loop, waveform: Waveform) -> Path:
+        from engine.audio.encode import write_audio
+        from engine.errors import UnwritableOutput
+
+        path = place.folder / f"{loop.name}.wav"
+        try:
+            write_audio(path, waveform, file_format="wav", bit_depth="24")
+        except UnwritableOutput as error:
+            if error.code == "exists":  # another daemon made it meanwhile
+                return path
+            raise
+        place.tidy()
+        return path
 
 
 def _spread(

@@ -225,8 +225,9 @@ class Clients:
             exchange.abandon()
 
     def _drop_idlest(self) -> None:
-        idle = (client for client in self if not any(client.running))
-        self.forget(next(idle, next(iter(self))))
+        """Strangers before those who said hello, the idle before those who wait for something."""
+        everybody = list(self)  # the least recently seen first
+        self.forget(min(everybody, key=lambda client: (client.greeted, any(client.running))))
 
 
 def clip_id_for(path: Path, *, warped: bool, start: float, end: float, counted: float = 1.0) -> str:

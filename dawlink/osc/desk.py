@@ -40,6 +40,7 @@ from dawlink.osc.requests import (
     Suggest,
     SuggestGet,
 )
+from dawlink.osc.runfile import living_engines
 from dawlink.osc.scales import key_of
 from dawlink.osc.schema import Message
 from dawlink.osc.service import EngineService
@@ -70,20 +71,26 @@ class Desk:
         """Clear away what killed daemons left; runs in a thread."""
         from engine.staging import sweep_staging
 
-        for folder in self._jobs.recover():
+        self._making.sweep()
+        for folder in self._jobs.recover(living_engines()):
             for place in (folder, *folder.glob("take *")):
-                sweep_staging(place)
+                sweep_staging(place, idle=True)
 
     def record_interrupted(self) -> None:
-        """The daemon goes away."""
+        """The daemon is about to go away."""
         self._making.stop_ahead()
         self._jobs.interrupt()
+
+    def close(self) -> None:
+        """The daemon goes away."""
+        self._making.close()
 
     def note(self, client: Client, message: Message) -> None:
         """A change of the client's session.
 
         Raises:
-            Fault: it cannot be meant.
+            Fault: it cannot be meant. The session stays as it was, only a project that cannot be
+                used is none: the client has left the one before.
         """
         session = client.session
         if isinstance(message, SetTempo):
@@ -93,28 +100,33 @@ class Desk:
         elif isinstance(message, SetKey):
             session = replace(session, key=key_of(message.root, message.scale))
         elif isinstance(message, SetProject):
+            client.session = replace(session, project=None)
             session = replace(session, project=project_folder(message.folder))
         client.session = session
 
-    def take_piece(self, client: Client, message: Message) -> bool:
-        """Keep a warp marker; False when the message is no piece of a whole, or the last piece.
-
-        Raises:
-            Fault: an unknown clip, or an index that cannot be.
-        """
-        if not isinstance(message, ClipWarp):
+    @staticmethod
+    def take_piece(client: Client, message: Message) -> bool:
+        """Keep a warp marker; False when the message is no piece, the last one, or a bad one."""
+        if not isinstance(message, ClipWarp) or message.clip_id not in client.clips:
             return False
-        client.clip(message.clip_id)
-        if not 2 <= message.count <= MOST_MARKERS or not 0 <= message.index < message.count:
-            raise Fault(
-                ErrorCode.BAD_ARGUMENTS,
-                "bad_marker",
-                f"Marker {message.index} of {message.count} cannot be; "
-                f"there are 2 to {MOST_MARKERS}, counted from 0.",
-            )
+        if not _can_be(message):
+            return False
         transfer = client.transfer(message.clip_id, message.req, message.count)
         transfer.found[message.index] = (message.sec, message.beat)
         return len(transfer.found) < message.count
+
+    @staticmethod
+    def is_rest(client: Client, message: Message, before: Exchange) -> bool:
+        """Whether a message is another piece of what ``before`` has answered."""
+        whole = before.request
+        if not isinstance(message, ClipWarp) or not isinstance(whole, ClipWarp):
+            return False
+        if (message.clip_id, message.count) != (whole.clip_id, whole.count):
+            return False
+        known = client.clips.get(message.clip_id)
+        if before.failed or known is None:
+            return True
+        return known.markers[message.index : message.index + 1] == ((message.sec, message.beat),)
 
     def answer_now(self, exchange: Exchange) -> bool:
         """Answer what needs no work; False for what does.
@@ -162,6 +174,7 @@ class Desk:
             if other is not exchange:
                 other.cancel()
         exchange.end(ByeDone(exchange.req))
+        self._making.forget(exchange.client)
         exchange.client.greeted = False
         exchange.client.clips.clear()
         exchange.client.answers.clear()
@@ -205,6 +218,14 @@ class Desk:
     @_at_once.register
     def _warp(self, message: ClipWarp, exchange: Exchange) -> bool:
         client = exchange.client
+        client.clip(message.clip_id)
+        if not _can_be(message):
+            raise Fault(
+                ErrorCode.BAD_ARGUMENTS,
+                "bad_marker",
+                f"Marker {message.index} of {message.count} cannot be; "
+                f"there are 2 to {MOST_MARKERS}, counted from 0.",
+            )
         transfer = client.transfers.pop((message.clip_id, message.req))
         markers = tuple(transfer.found[index] for index in range(transfer.count))
         client.keep_clip(replace(client.clip(message.clip_id), markers=_rising(markers)))
@@ -240,6 +261,10 @@ def _beats_per_bar(message: SetSignature) -> int:
             f"{message.numerator}/{message.denominator} is not 1 to 12 whole quarter notes a bar.",
         )
     return quarters // message.denominator
+
+
+def _can_be(marker: ClipWarp) -> bool:
+    return 2 <= marker.count <= MOST_MARKERS and 0 <= marker.index < marker.count
 
 
 def _rising(markers: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:

@@ -52,6 +52,11 @@ class Exchange:
         """Its last message was sent."""
         return self._last is not None or self._abandoned
 
+    @property
+    def failed(self) -> bool:
+        """It ended with an error."""
+        return isinstance(self._last, Error)
+
     def send(self, message: Message) -> None:
         """A message on the way; nothing after the end."""
         if not self.ended:

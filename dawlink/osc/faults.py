@@ -63,5 +63,11 @@ def as_fault(error: BaseException) -> Fault:
     return Fault(_BY_WORD.get(error.code, code), error.code, _sentence(error))
 
 
+#: Next steps for somebody in a DAW, where the engine's own is one for the command line.
+_HINTS: Final = {
+    "unwritable": "Make that folder writable, or save the set elsewhere.",
+}
+
+
 def _sentence(error: DawlinkError) -> str:
-    return f"{error.message} {error.hint}".strip()
+    return f"{error.message} {_HINTS.get(error.code, error.hint)}".strip()

@@ -12,15 +12,13 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import platformdirs
-
-from dawlink.osc.runfile import is_alive
 
 __all__ = ["JobRow", "JobTable", "job_table_path"]
 
@@ -77,11 +75,19 @@ class JobTable:
             _LOGGER.warning("Jobs are not recorded on disk: %s", error)
             self._db = self._connect(":memory:")
 
-    def recover(self) -> list[Path]:
-        """Mark what dead engines left running; the folders that they were writing into."""
+    def recover(self, living: Collection[int]) -> list[Path]:
+        """Mark what dead engines left running, before this one has begun anything.
+
+        Args:
+            living: process ids of the engines that run beside this one.
+
+        Returns:
+            The folders that the dead were writing into.
+        """
+        dead: list[tuple[int, int, str]] = []
         with self._changing() as db:
             rows = db.execute("SELECT id, pid, folder FROM jobs WHERE state = 'running'").fetchall()
-            dead = [row for row in rows if row[1] != self._pid and not is_alive(row[1])]
+            dead = [row for row in rows if row[1] not in living]
             for job_id, _, _ in dead:
                 self._set(db, job_id, "interrupted", "The engine was killed.")
             db.execute(
@@ -104,7 +110,7 @@ class JobTable:
             return int(cursor.lastrowid or 0)
 
     def end(self, job_id: int, state: str, result: str = "") -> None:
-        """A job ended."""
+        """A job ended. What was put in place after all is done, interrupted or not."""
         with self._changing() as db:
             self._set(db, job_id, state, result)
 
@@ -152,9 +158,9 @@ class JobTable:
     @staticmethod
     def _set(db: sqlite3.Connection, job_id: int, state: str, result: str) -> None:
         db.execute(
-            "UPDATE jobs SET state = ?, result = ?, ended_at = ? "
-            "WHERE id = ? AND state = 'running'",
-            (state, result, _now(), job_id),
+            "UPDATE jobs SET state = ?, result = ?, ended_at = ? WHERE id = ? "
+            "AND (state = 'running' OR (state = 'interrupted' AND ? = 'done'))",
+            (state, result, _now(), job_id, state),
         )
 
 

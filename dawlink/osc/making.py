@@ -19,7 +19,7 @@ from dawlink.osc.rendering import KINDS, RenderOrder, render_order
 from dawlink.osc.requests import Audition, Render
 from dawlink.osc.service import EngineService, output_folder
 from dawlink.osc.stopping import Stop, Stopped
-from dawlink.osc.workers import Workers
+from dawlink.osc.workers import Lane, Workers
 
 if TYPE_CHECKING:
     from engine.delivered import RenderedSuggestion
@@ -45,6 +45,15 @@ class _Taste:
     with_clip: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """What is being made before it is asked for, and for whom."""
+
+    client: Client
+    task: asyncio.Task[None]
+    stop: Stop
+
+
 class Making:
     """Answers ``audition`` and ``render``."""
 
@@ -54,7 +63,7 @@ class Making:
         self._jobs = jobs
         self._cache = AuditionCache(service)
         self._tastes: dict[tuple[str, int], _Taste] = {}
-        self._ahead: tuple[asyncio.Task[None], Stop] | None = None
+        self._ahead: _Ahead | None = None
 
     def drop_auditions(self, client: Client, *, but: Exchange) -> None:
         """A new selection: what the client was about to hear is no longer wanted."""
@@ -66,10 +75,23 @@ class Making:
     def stop_ahead(self) -> None:
         """Nothing more is made ahead."""
         if self._ahead is not None:
-            task, stop = self._ahead
-            stop.stop()
-            task.cancel()
+            self._ahead.stop.stop()
+            self._ahead.task.cancel()
             self._ahead = None
+
+    def forget(self, client: Client) -> None:
+        """A client is gone: nothing is made ahead for it."""
+        self._tastes.pop(client.source, None)
+        if self._ahead is not None and self._ahead.client is client:
+            self.stop_ahead()
+
+    def sweep(self) -> None:
+        """Clear away what killed daemons left; runs in a thread."""
+        self._cache.sweep()
+
+    def close(self) -> None:
+        """Take away what only this daemon can use."""
+        self._cache.close()
 
     async def audition(self, exchange: Exchange, message: Audition) -> None:
         """A loop on disk."""
@@ -98,7 +120,7 @@ class Making:
         loops = [Loop(answered, each, taste.bars, taste.with_clip) for each in following]
         stop = Stop()
         task = asyncio.get_running_loop().create_task(self._make_ahead(loops, stop))
-        self._ahead = (task, stop)
+        self._ahead = _Ahead(client, task, stop)
         while len(self._tastes) > 256:
             self._tastes.pop(next(iter(self._tastes)))
 
@@ -170,7 +192,8 @@ class Making:
                 suggestion = self._service.group(answered, ids)
                 if suggestion is not None:
                     return answered, suggestion
-        placed = await self._workers.run("quick", lambda: self._service.placed(clip, session, ids))
+        lane: Lane = "quick" if self._service.knows(clip, session) else "analysis"
+        placed = await self._workers.run(lane, lambda: self._service.placed(clip, session, ids))
         if not placed.reply.suggestions:
             raise Fault(
                 ErrorCode.NOT_ANALYSED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ __all__ = ["RENDERS", "clip_file", "project_folder", "render_folder"]
 
 #: Where renders lie inside a Live project, beside what Live itself processes.
 RENDERS: Final = Path("Samples", "Processed", "dawlink")
+#: With the longest file name inside, the message that names a file has 1024 bytes.
+_LONGEST_FOLDER: Final = 680
 
 
 def clip_file(text: str) -> Path:
@@ -41,7 +44,7 @@ def project_folder(text: str) -> Path | None:
     """The project's folder that a client names; None for an empty text.
 
     Raises:
-        Fault: not absolute, not there, no folder, or one that no project can be.
+        Fault: not absolute, not there, no folder, not writable, or one that no project can be.
     """
     if not text:
         return None
@@ -52,27 +55,38 @@ def project_folder(text: str) -> Path | None:
             "bad_project",
             f"{path} cannot be a project's folder. Name it without '..'.",
         )
-    try:
-        if path.is_dir():
-            return path
-    except OSError:
-        pass
-    raise Fault(
-        ErrorCode.FILE_MISSING,
-        "missing_project",
-        f"The project folder {path} is not there. Save the set first.",
-    )
+    if not _is_folder(path):
+        raise Fault(
+            ErrorCode.FILE_MISSING,
+            "missing_project",
+            f"The project folder {path} is not there. Save the set first.",
+        )
+    if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise Fault(
+            ErrorCode.NOT_ALLOWED,
+            "read_only_project",
+            f"The project folder {path} cannot be written. Save the set elsewhere.",
+        )
+    return path
 
 
 def render_folder(project: Path | None, output: Path) -> Path:
     """Where renders go: inside the project, else the output folder of the settings.
 
     Raises:
-        Fault: links inside the project lead out of it.
+        Fault: links inside the project lead out of it, or no path of a file in it could be sent.
     """
+    target = output if project is None else project / RENDERS
+    length = len(os.fsencode(target))
+    if length > _LONGEST_FOLDER:
+        raise Fault(
+            ErrorCode.NOT_ALLOWED,
+            "too_long",
+            f"The folder for renders has a path of {length} bytes, {_LONGEST_FOLDER} are possible. "
+            "Save the set in a folder with a shorter path.",
+        )
     if project is None:
         return output
-    target = project / RENDERS
     try:
         inside = target.resolve().is_relative_to(project.resolve())
     except (OSError, RuntimeError):  # a circle of links
@@ -84,6 +98,13 @@ def render_folder(project: Path | None, output: Path) -> Path:
             f"{target} leads out of the project folder. Replace the link by a folder.",
         )
     return target
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _absolute(text: str, what: str) -> Path:

@@ -17,8 +17,9 @@ import platformdirs
 
 from engine.errors import DawlinkError
 from engine.files import write_whole
+from engine.processes import is_alive
 
-__all__ = ["RunFile", "holder_of", "is_alive", "run_file_path"]
+__all__ = ["RunFile", "holder_of", "living_engines", "run_file_path"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ def holder_of(port: int) -> RunFile | None:
     return found if found is not None and is_alive(found.pid) else None
 
 
+def living_engines() -> frozenset[int]:
+    """Process ids of the other engines that say of themselves that they are there.
+
+    A number alone says little: after a kill, another program may bear it.
+    """
+    files = run_file_path(0).parent.glob("engine-*.json")
+    pids = {found.pid for found in map(_read, files) if found is not None}
+    return frozenset(pid for pid in pids if pid != os.getpid() and is_alive(pid))
+
+
 def _read(path: Path) -> RunFile | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -73,16 +84,3 @@ def _read(path: Path) -> RunFile | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is a process of that number; on Windows it is always believed."""
-    if os.name == "nt":  # signal 0 would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

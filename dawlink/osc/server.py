@@ -38,8 +38,10 @@ _WATCH_S: Final = 1.0
 #: Requests of one client, and of all, that may be worked on at once.
 _MOST_PER_CLIENT: Final = 64
 _MOST_IN_ALL: Final = 2048
-#: How long work may take to stop when the daemon goes away [s].
+#: How long work may take to stop when the daemon goes away, and files to be put in place [s].
 _PATIENCE_S: Final = 3.0
+_PLACING_S: Final = 30.0
+_TICK_S: Final = 0.05
 _LOGGER: Final = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ class Daemon(asyncio.DatagramProtocol):
         self._stopping = asyncio.Event()
         self._transport: asyncio.DatagramTransport | None = None
         self._in_work = 0
-        self._welcomes: set[asyncio.Task[None]] = set()
+        self._welcomes: dict[asyncio.Task[None], tuple[int, Client]] = {}
         desk.bind(self._state)
 
     async def run(self, door: socket.socket, workers: Workers) -> None:
@@ -137,7 +139,7 @@ class Daemon(asyncio.DatagramProtocol):
             self._reply(pong, source)
             return
         if isinstance(message, Hello):
-            self._greet(message, self._clients.get(source))
+            self._greet(message, source)
             return
         known = self._clients.find(source)
         if self._doorway.token is not None and not (known and known.greeted):
@@ -151,6 +153,8 @@ class Daemon(asyncio.DatagramProtocol):
         before = client.exchanges.get(req)
         if before is not None and before.request == message:
             before.repeat()
+            return
+        if before is not None and before.ended and self._desk.is_rest(client, message, before):
             return
         if self._desk.take_piece(client, message):
             return
@@ -207,7 +211,7 @@ class Daemon(asyncio.DatagramProtocol):
             _LOGGER.error("Request %d failed: %s", exchange.req, fault.message, exc_info=error)
         exchange.fail(fault)
 
-    def _greet(self, hello: Hello, client: Client) -> None:
+    def _greet(self, hello: Hello, source: Address) -> None:
         if hello.protocol != PROTOCOL:
             raise Fault(
                 ErrorCode.PROTOCOL,
@@ -218,6 +222,7 @@ class Daemon(asyncio.DatagramProtocol):
             raise Fault(ErrorCode.BAD_ARGUMENTS, "reply_port", f"{hello.reply_port} is not a port.")
         if not self._doorway.lets_in(hello.caps):
             raise Fault(ErrorCode.NOT_ALLOWED, "no_token", "The hello carries no valid token.")
+        client = self._clients.get(source)
         reply_to = (client.source[0], hello.reply_port or client.source[1])
         self._clients.greet(client, reply_to)
         client.name = hello.client[:100]
@@ -225,8 +230,8 @@ class Daemon(asyncio.DatagramProtocol):
             del client.exchanges[req]
         _LOGGER.info("%s %s says hello", client.name, hello.version[:50])
         task = asyncio.get_running_loop().create_task(self._welcome(hello.req, client))
-        self._welcomes.add(task)  # the loop itself would let it be collected
-        task.add_done_callback(self._welcomes.discard)
+        self._welcomes[task] = (hello.req, client)  # the loop itself would let it be collected
+        task.add_done_callback(lambda task: self._welcomes.pop(task, None))
 
     async def _welcome(self, req: int, client: Client) -> None:
         await self._opened.wait()
@@ -270,23 +275,33 @@ class Daemon(asyncio.DatagramProtocol):
     async def _leave(self, workers: Workers) -> None:
         self._push(EventShutdown())
         going = Fault(ErrorCode.CANCELLED, "shutdown", "The engine goes away. Start it again.")
-        for client in self._clients:
-            for exchange in client.running:
-                if exchange.stop.stop():  # what is being put in place is waited for
-                    exchange.fail(going)
+        for task, (req, greeted) in list(self._welcomes.items()):
+            task.cancel()
+            self._send(Error(req, going.code.value, going.name, going.message), greeted.reply_to)
+        for exchange in self._running():
+            if exchange.stop.stop():  # what is being put in place is waited for
+                exchange.fail(going)
         self._desk.record_interrupted()
         workers.close()
-        for _ in range(round(_PATIENCE_S / 0.05)):
-            if not workers.busy:
-                break
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0)  # what has just been finished is told
-        for client in self._clients:
-            for exchange in client.running:
-                exchange.fail(going)
+        await self._until_idle(workers)
+        for exchange in self._running():
+            exchange.fail(going)
+        self._desk.close()
         if self._transport is not None:
             self._transport.close()
         self._service.close()
+
+    async def _until_idle(self, workers: Workers) -> None:
+        """Wait for work to stop; longer for files that are being moved to their names."""
+        for tick in range(round(_PLACING_S / _TICK_S)):
+            late = tick * _TICK_S >= _PATIENCE_S
+            if not workers.busy or (late and not any(True for _ in self._running())):
+                break
+            await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(0)  # what has just been finished is told
+
+    def _running(self) -> list[Exchange]:
+        return [exchange for client in self._clients for exchange in client.running]
 
     def _answer(self, message: Message, client: Client, source: Address) -> None:
         """To the client's reply address; to the socket too when it never said hello itself."""

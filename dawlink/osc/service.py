@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.audio.stretch import Stretcher
     from engine.clips import ClipAnalysis, ClipRequest
     from engine.engine import Engine
+    from engine.library.place import LibraryPlace
     from engine.suggestions import Suggestion, SuggestOptions
     from engine.theory import Key, Role
 
@@ -49,6 +50,7 @@ class EngineService:
         self._analysing: dict[object, threading.Lock] = {}
         self._analysed: set[object] = set()
         self._there: dict[tuple[int, int], tuple[Role, ...]] = {}
+        self._place: tuple[int, int] | None = None
         self._revision = -1
         self._songs = 0
         self._refusal = ""  # why the library cannot be opened, when it is there
@@ -82,19 +84,33 @@ class EngineService:
         """Open the library if it is there now, and see whether it has changed; True if so."""
         from engine.errors import DawlinkError
 
+        before = self._engine
         try:
+            place = _place_of(self.settings.library)
+            if place is None or place != self._place:  # a file of that name, but another library
+                self._forget()
             engine = self._engine or self._opened()
             revision = engine.library.revision()
             if revision == self._revision:
                 return False
             self._songs = len(engine.library.song_ids())
-            self._revision, self._engine, self._refusal = revision, engine, ""
+            self._place, self._revision, self._engine = place, revision, engine
+            self._refusal = ""
         except DawlinkError as error:
             self._refusal = "" if error.code == "no_library" else f"{error.message} {error.hint}"
-            changed = self._engine is not None
-            self._engine, self._revision, self._songs = None, -1, 0
-            return changed
+            self._forget()
+            return before is not None
         return True
+
+    def _forget(self) -> None:
+        """There is no library, or it is not the one that was open."""
+        engine, self._engine = self._engine, None
+        self._place, self._revision, self._songs = None, -1, 0
+        with self._lock:
+            self._analysed.clear()
+        self._there = {}
+        if engine is not None:
+            engine.library.close()
 
     def warm(self) -> None:
         """Load pools and model, and what the first clip needs; a library without stems is fine."""
@@ -106,9 +122,7 @@ class EngineService:
 
     def close(self) -> None:
         """Let go of the library."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.library.close()
+        self._forget()
 
     def guess(self, clip: LiveClip, session: LiveSession) -> ClipFacts:
         """What is known of a warped clip before its markers come: its song's or its name's."""
@@ -132,12 +146,16 @@ class EngineService:
     def analyse(self, clip: LiveClip, session: LiveSession) -> ClipAnalysis:
         """The clip's analysis; several who ask for the same at once wait for one."""
         engine, request = self.engine(), self._request(clip, session)
-        key = self._key(request, session)
+        key = self._key(clip, session)
         with self._one_at_a_time(key):
             found = engine.analyse(request, session_tempo_bpm=session.tempo_bpm)
         with self._lock:
             self._analysed.add(key)
         return found
+
+    def knows(self, clip: LiveClip, session: LiveSession) -> bool:
+        """Whether the clip was analysed before, so that asking about it takes no time."""
+        return self._key(clip, session) in self._analysed
 
     def suggest(self, clip: LiveClip, session: LiveSession, *, roles: str, limit: int) -> Answered:
         """Ranked accompaniments.
@@ -167,7 +185,7 @@ class EngineService:
 
     def _asked(self, clip: LiveClip, session: LiveSession, options: SuggestOptions) -> Answered:
         engine, request = self.engine(), self._request(clip, session)
-        if self._key(request, session) not in self._analysed:
+        if not self.knows(clip, session):
             self.analyse(clip, session)  # or each who asks at once would do it
         return Answered(clip, session, engine.suggest(request, options, model=self.settings.model))
 
@@ -206,9 +224,10 @@ class EngineService:
 
         return grouped(answered.reply, stem_ids)
 
-    def _key(self, request: ClipRequest, session: LiveSession) -> object:
+    def _key(self, clip: LiveClip, session: LiveSession) -> object:
         """What an analysis depends on."""
-        return replace(request, gain_db=0.0), session.tempo_bpm, self._revision
+        heard = replace(clip, gain_db=0.0, pitch=0)
+        return heard, session.tempo_bpm, session.beats_per_bar, self._revision
 
     def _opened(self) -> Engine:
         from engine.engine import Engine
@@ -249,6 +268,19 @@ class EngineService:
                 self._analysed.clear()
                 self._analysing = {k: v for k, v in self._analysing.items() if v.locked()}
             return self._analysing.setdefault(what, threading.Lock())
+
+
+def _place_of(library: LibraryPlace) -> tuple[int, int] | None:
+    """What tells a library's database from another one of the same name; None where none is."""
+    from engine.library.sqlite import DATABASE_NAME
+
+    if not isinstance(library, Path):
+        return 0, 0  # on a server there is only one of a name
+    try:
+        status = (library / DATABASE_NAME).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _parsed(text: str) -> tuple[Role, ...]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from pythonosc.parsing import osc_types
 
+from dawlink.osc.faults import ErrorCode, Fault
 from dawlink.osc.schema import Message, Value, address_of, arguments_of
 
 __all__ = ["LARGEST_ANSWER", "LARGEST_DATAGRAM", "Malformed", "RawMessage", "decode", "encode"]
@@ -63,12 +64,12 @@ def decode(datagram: bytes) -> list[RawMessage]:
 
 
 def encode(message: Message) -> bytes:
-    """The datagram of a message; a text that is too long is cut.
+    """The datagram of a message; a text that is too long is cut between two characters.
 
     Raises:
-        ValueError: a path or another text that must stay whole does not fit.
+        Fault: a path or another text that must stay whole does not fit.
     """
-    arguments = arguments_of(message)
+    arguments = tuple((tag, _sendable(value)) for tag, value in arguments_of(message))
     datagram = _encoded(message, arguments)
     excess = len(datagram) - LARGEST_ANSWER
     if excess <= 0:
@@ -80,8 +81,20 @@ def encode(message: Message) -> bytes:
     )
     datagram = _encoded(message, shortened)
     if len(datagram) > LARGEST_ANSWER:
-        raise ValueError(f"{address_of(message)} takes {len(datagram)} bytes")
+        raise Fault(
+            ErrorCode.INTERNAL,
+            "too_long",
+            f"The path in {address_of(message)} is too long: {len(datagram)} bytes, "
+            f"{LARGEST_ANSWER} can be sent. Use folders with shorter names.",
+        )
     return datagram
+
+
+def _sendable(value: Value) -> Value:
+    """A text without what no OSC text can hold: zeros, and halves of characters."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\x00", " ").encode(errors="replace").decode()
 
 
 def _cut(text: str, excess: int) -> str:
@@ -99,7 +112,7 @@ def _encoded(message: Message, arguments: tuple[tuple[str, Value], ...]) -> byte
         elif tag == "f":
             parts.append(osc_types.write_float(float(value)))
         else:
-            parts.append(osc_types.write_string(str(value).encode(errors="replace").decode()))
+            parts.append(osc_types.write_string(str(value)))
     return b"".join(parts)
 
 

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeVar
 
 __all__ = ["Lane", "Workers"]
 
-Lane = Literal["quick", "audition", "piece", "render", "idle"]
+Lane = Literal["quick", "analysis", "audition", "piece", "render", "idle"]
 Result = TypeVar("Result")
 
 #: How long a thread may keep Python's lock from one that wants it [s]; the default is 5 ms.
@@ -24,13 +24,14 @@ _SWITCH_S: Final = 0.0005
 
 
 class Workers:
-    """Lanes for questions, auditions and their pieces, renders, and what is done ahead."""
+    """Lanes for questions, clips, auditions and their pieces, renders, and what is done ahead."""
 
     def __init__(self) -> None:
         sys.setswitchinterval(_SWITCH_S)
         cores = max(os.cpu_count() or 1, 2)
         self._sizes: dict[Lane, int] = {
             "quick": 2,
+            "analysis": 2,  # of clips that were never heard: seconds, minutes for a whole song
             "audition": 2,
             "piece": cores,  # of auditions, whose own threads wait for them
             "render": cores,

@@ -211,6 +211,63 @@ def test_errors_never_fill_a_client_up(client: OscClient) -> None:
     assert client.receive() == first
 
 
+def test_bad_warp_markers_are_one_error(client: OscClient, music: Music) -> None:
+    """However many messages a request has, it ends once; and its retry ends the same way."""
+    clip_id = warped_clip(client, music.clip)
+    wrong = (("cunknown", 1.0, 5), (clip_id, -1.0, 1))  # no such clip; beats that fall
+    for name, slope, code in wrong:
+        req = client.number()
+        told = []
+        for _ in range(2):
+            for index in range(10):
+                marker = (req, name, index, 10, float(index), slope * index)
+                client.send("/dawlink/clip/warp", "isiiff", *marker)
+            told.append(client.receive())
+            assert client.silent()
+        assert told[0] == told[1]
+        assert told[0].values[:2] == (req, code)
+
+
+def test_the_rest_of_answered_markers_begins_nothing(client: OscClient, music: Music) -> None:
+    clip_id = warped_clip(client, music.clip)
+    req = client.number()
+    marker = [(req, clip_id, i, len(MARKERS), *point) for i, point in enumerate(MARKERS)]
+    late = marker[-1]
+    for each in marker:
+        client.send("/dawlink/clip/warp", "isiiff", *each)
+    assert client.receive().values == (req, clip_id)
+    for each in marker:  # as a retry does, in any order
+        client.send("/dawlink/clip/warp", "isiiff", *each)
+    assert client.receive().values == (req, clip_id)
+    assert client.silent()
+    moved = (*late[:5], late[5] + 1.0)  # other markers, though under a number that was used
+    for each in (*marker[:-1], moved):
+        client.send("/dawlink/clip/warp", "isiiff", *each)
+    client.send("/dawlink/clip/warp", "isiiff", *moved)
+    assert client.silent()
+
+
+def test_long_clips_keep_nobody_waiting(
+    daemon: Running, client: OscClient, music: Music, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(2)
+    clip_id = warped_clip(client, music.clip)
+    suggested(client, clip_id)
+    with daemon.client() as other:
+        for number in range(4):
+            noise = (0.1 * rng.standard_normal((30 * 44100, 2))).astype(np.float32)
+            soundfile.write(tmp_path / f"{number}.wav", noise, 44100)
+            about = (str(tmp_path / f"{number}.wav"), 0, 0.0, 0.0, 0, 0.0)
+            other.send("/dawlink/clip", "isiffif", number, *about)
+        suggested(client, clip_id)
+        # Two are worked on at a time: had the question waited for one of them, three were left.
+        assert client.ask("/dawlink/status", "").values[2] == 4
+        for number in range(4):
+            other.send("/dawlink/cancel", "ii", 10 + number, number)
+        done = {other.until("/dawlink/cancelled").values[0] for _ in range(4)}
+        assert done == set(range(4))
+
+
 def test_cancel_ends_the_render_and_leaves_nothing(
     client: OscClient, music: Music, tmp_path: Path
 ) -> None:
@@ -318,6 +375,20 @@ def test_a_session_that_cannot_be_is_an_error_without_number(
     answer = client.receive()
     assert answer.address == "/dawlink/error"
     assert answer.values[:2] == (0, code)
+
+
+def test_a_project_that_cannot_be_used_is_none(
+    daemon: Running, client: OscClient, music: Music, tmp_path: Path
+) -> None:
+    """Renders of a set never land in the project of the set before."""
+    client.send("/dawlink/set/project", "s", str(tmp_path))
+    client.send("/dawlink/set/project", "s", str(tmp_path / "not there"))
+    assert client.receive().values[:2] == (0, 3)
+    clip_id = warped_clip(client, music.clip)
+    stems = suggested(client, clip_id)[1][0]
+    files = _rendered(client, stems, clip_id, 0.0, 1.0, "wav")
+    assert files["wav"][0].is_relative_to(daemon.output)
+    assert not list(tmp_path.rglob("*.wav"))
 
 
 def test_links_out_of_the_project_are_refused(

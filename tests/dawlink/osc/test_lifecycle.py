@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+import dawlink
+from dawlink.osc.holder import named_holder
 from engine.library.library import Library
 from tests.dawlink.osc.client import OscClient
 from tests.dawlink.osc.conftest import Music, suggested, warped_clip
@@ -60,6 +67,54 @@ def test_a_taken_port_names_its_holder(music: Music, tmp_path: Path) -> None:
         running.stop()
     assert second.returncode == 5
     assert f"process id {running.process.pid}" in second.stderr
+
+
+def test_a_port_that_another_program_has_names_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+        door.bind(("127.0.0.1", 0))
+        ran = subprocess.run(
+            command(tmp_path / "library", "--port", str(door.getsockname()[1])),
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 5
+    named = f"(process id {os.getpid()})" if sys.platform == "linux" else "another program"
+    assert named in ran.stderr
+
+
+def test_an_engine_without_run_file_is_known_by_its_answer(music: Music, tmp_path: Path) -> None:
+    running = start(music.library, tmp_path)
+    shutil.rmtree(tmp_path / "run")
+    try:
+        holder = named_holder("127.0.0.1", running.port)
+    finally:
+        running.stop()
+    assert holder.is_engine
+    assert f"version {dawlink.__version__}" in holder.text
+
+
+def test_shutdown_waits_for_no_analysis(music: Music, tmp_path: Path) -> None:
+    """Of minutes of sound: it takes longer than anybody waits for a daemon to end."""
+    rng = np.random.default_rng(1)
+    noise = (0.1 * rng.standard_normal((240 * 44100, 2))).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", noise, 44100)
+    running = start(music.library, tmp_path)
+    with running.client() as client:
+        client.ask("/dawlink/hello", "ssiis", "test", "1", 1, 0, "")
+        about = (str(tmp_path / "long.wav"), 0, 0.0, 0.0, 0, 0.0)
+        client.send("/dawlink/clip", "isiffif", 77, *about)
+        client.send("/dawlink/status", "i", 78)
+        assert client.until_ended(78).values[2] == 1
+        begun = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert client.until_ended(77).values[1:3] == (7, "shutdown")
+    assert running.stop() == 0
+    assert time.monotonic() - begun < 15
+    assert not list((tmp_path / "run").rglob("*.json"))
+    assert not list((music.library / "cache").rglob(".part-*"))
 
 
 @pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--token", "two words")])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,11 +19,12 @@ from dawlink.osc.faults import ErrorCode, Fault, as_fault
 from dawlink.osc.jobtable import JobTable
 from dawlink.osc.paths import RENDERS, clip_file, project_folder, render_folder
 from dawlink.osc.requests import Ping, Status
-from dawlink.osc.runfile import RunFile, holder_of, run_file_path
+from dawlink.osc.runfile import RunFile, holder_of, living_engines, run_file_path
 from dawlink.osc.scales import key_of
 from dawlink.osc.schema import Message
 from dawlink.osc.server import Doorway
 from dawlink.osc.stopping import Stop, Stopped
+from dawlink.osc.wire import LARGEST_ANSWER, encode
 from engine.errors import UnusableInput, UnwritableOutput, UsageError
 
 HERE = ("127.0.0.1", 5000)
@@ -78,6 +82,20 @@ def test_clients_are_bounded_and_the_idlest_goes(monkeypatch: pytest.MonkeyPatch
     assert clients.find(("127.0.0.1", 1)) is first
 
 
+def test_strangers_go_before_who_said_hello(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dawlink.osc.clients.MOST_CLIENTS", 3)
+    clients = Clients()
+    device = clients.get(("127.0.0.1", 1))
+    clients.greet(device, ("127.0.0.1", 11111))
+    for port in range(2, 99):
+        stranger = clients.get(("127.0.0.1", port))
+        stranger.exchanges[1] = Exchange(stranger, 1, Ping(1), lambda _message: None)
+    assert clients.find(("127.0.0.1", 1)) is device
+    for port in range(100, 110):
+        clients.greet(clients.get(("127.0.0.1", port)), ("127.0.0.1", port))
+    assert len(list(clients)) == 3  # and those are bounded too
+
+
 def test_who_takes_over_a_reply_port_replaces_its_holder() -> None:
     clients = Clients()
     before, after = clients.get(("127.0.0.1", 1)), clients.get(("127.0.0.1", 2))
@@ -109,12 +127,27 @@ def test_jobs_of_dead_engines_are_interrupted(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", script], check=True)
     jobs = JobTable(table)
+    # Its number may be that of another program, or, in a container, of this very process.
+    with closing(sqlite3.connect(table)) as db, db:
+        for pid, folder in ((os.getppid(), "/y"), (os.getpid(), "/z"), (77, "/w")):
+            db.execute(
+                "INSERT INTO jobs (pid, client, req, kind, folder, asked, state, begun_at) "
+                "SELECT ?, client, req, kind, ?, asked, state, begun_at FROM jobs WHERE id = 1",
+                (pid, folder),
+            )
+    assert jobs.recover({77}) == [Path("/x"), Path("/y"), Path("/z")]
+    assert [row.state for row in jobs.rows()] == [*3 * ["interrupted"], "running"]
     mine = jobs.begin(client="b", req=2, kind="render", folder=None, asked={})
-    assert jobs.recover() == [Path("/x")]
-    assert [row.state for row in jobs.rows()] == ["interrupted", "running"]
     jobs.end(mine, "done", "file")
     jobs.end(mine, "failed")  # what has ended stays as it is
     assert jobs.rows()[-1].state == "done"
+    stopped, placed = (
+        jobs.begin(client="b", req=req, kind="render", folder=None, asked={}) for req in (3, 4)
+    )
+    jobs.interrupt()
+    jobs.end(stopped, "cancelled")
+    jobs.end(placed, "done", "file")  # its files were being moved to their names
+    assert [row.state for row in jobs.rows()][-2:] == ["interrupted", "done"]
     jobs.close()
 
 
@@ -136,6 +169,32 @@ def test_paths_of_clips_and_projects(tmp_path: Path) -> None:
     assert project_folder(str(tmp_path)) == tmp_path
     assert render_folder(tmp_path, Path("/out")) == tmp_path / RENDERS
     assert render_folder(None, Path("/out")) == Path("/out")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of folders are those of POSIX")
+def test_a_project_that_cannot_be_written_is_refused() -> None:
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        if user == 0:  # to whom everything is permitted
+            os.seteuid(65534)
+        try:
+            with pytest.raises(Fault) as fault:
+                project_folder(folder)
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o755)
+    assert (fault.value.code, fault.value.name) == (ErrorCode.NOT_ALLOWED, "read_only_project")
+
+
+def test_a_folder_whose_files_no_message_can_name_is_refused() -> None:
+    fits, too_long = Path("/" + "x" * 640), Path("/" + "ű" * 350)
+    data = encode(RenderFile(1, "dawproject", str(render_folder(fits, Path("/o")) / ("n" * 255))))
+    assert len(data) <= LARGEST_ANSWER
+    for project, output in ((too_long, Path("/o")), (None, too_long)):
+        with pytest.raises(Fault) as fault:
+            render_folder(project, output)
+        assert fault.value.name == "too_long"
 
 
 @pytest.mark.parametrize("text", ["", "a\0b", "relative", "x" * 5000, "/" + "x" * 5000, "~"])
@@ -175,6 +234,8 @@ def test_the_run_file_names_a_living_engine(
     finished.wait()
     RunFile(finished.pid, "127.0.0.1", 4000, 1, "0.1.0", "/library").write()
     assert holder_of(4000) is None
+    RunFile(os.getppid(), "127.0.0.1", 4005, 1, "0.1.0", "/library").write()
+    assert living_engines() == {os.getppid()}
     mine.remove()  # it is not its own any more
     assert run_file_path(4000).exists()
     run_file_path(4000).write_text("{")

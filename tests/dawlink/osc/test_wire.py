@@ -30,16 +30,32 @@ def test_messages_read_back(
     assert received.values == tuple(value for _, value in arguments_of(hit))
 
 
-@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")))
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1))
 def test_long_texts_are_cut_to_what_fits(message: str) -> None:
-    data = encode(Error(1, 2, "name", message * 40))
+    long = message * 1100
+    for sent, at in ((Error(1, 2, "name", long), 3), (_hit(long), 5)):
+        data = encode(sent)
+        assert LARGEST_ANSWER - 12 < len(data) <= LARGEST_ANSWER
+        kept = str(unpacked(data).values[at])  # decoded strictly: no half of a character
+        assert long.startswith(kept)
+
+
+@pytest.mark.parametrize("title", ["a\0bcdefgh", "\ud800", "x\udcff" * 2000, "\0" * 3000])
+def test_what_no_text_can_hold_spoils_no_message(title: str) -> None:
+    data = encode(_hit(title))
+    received = unpacked(data)
     assert len(data) <= LARGEST_ANSWER
-    assert (message * 40).startswith(str(unpacked(data).values[3]))
+    assert len(received.values) == 10
+    assert received.values[6:] == (1.0, 2, 0.5, 4.0)
 
 
 def test_a_path_is_never_cut() -> None:
-    with pytest.raises(ValueError, match="bytes"):
+    with pytest.raises(Fault, match="bytes"):
         encode(RenderFile(1, "wav", "/" + "x" * 1100))
+
+
+def _hit(title: str) -> SuggestHit:
+    return SuggestHit(1, 1, "s1", 0.5, "harmonic", title, 1.0, 2, 0.5, 4.0)
 
 
 @given(st.binary(max_size=600))
