@@ -230,6 +230,18 @@ def test_an_unsaved_set_is_told_where_its_files_are(tmp_path: Path) -> None:
     assert "not saved" in str(played.shown("message"))
 
 
+def test_a_set_whose_folder_cannot_be_used_is_told_where_its_files_are(tmp_path: Path) -> None:
+    refused = "hear('/dawlink/error', 0, 10, 'read_only_project', 'It cannot be written.');"
+    text = scenario("connect();", refused)
+    assert play(text, tmp_path).shown("message") == "It cannot be written."
+    picked = PICKED.removeprefix("connect();")
+    text = scenario("connect();", refused, picked, "click('insert');", RENDERED)
+    assert "output folder" in str(play(text, tmp_path).shown("message"))
+    moved = "set[1].values.file_path = '/other Project/B.als'; changed_in_live('tempo');"
+    text = scenario("connect();", refused, moved, picked, "click('insert');", RENDERED)
+    assert play(text, tmp_path).shown("message") == "Inserted."
+
+
 def test_an_engine_lost_while_rendering_leaves_nothing_half_done(tmp_path: Path) -> None:
     text = scenario(PICKED, "click('insert'); ticks(160); click('insert');")
     played = play(text, tmp_path)

@@ -7,6 +7,7 @@ var Session = (function () {
     var now = { tempo: 120, numerator: 4, denominator: 4, root: -1, scale: "Major", project: "" };
     var told = {};
     var playing = 0;
+    var homeless = false; // the engine cannot use the project's folder
 
     function read() {
         var song = Live.object("song");
@@ -63,17 +64,31 @@ var Session = (function () {
         }
         if (told[address] !== text) {
             told[address] = text;
+            homeless = homeless && address !== "/dawlink/set/project";
             Requests.put(address, args);
         }
+    }
+
+    // What was told of the set has no number; neither has the engine's refusal.
+    function refused(name, sentence) {
+        homeless = homeless || (/project$/).test(name);
+        Picture.say(sentence);
     }
 
     return {
         read: read,
         tell: tell,
+        refused: refused,
         forget: function () { told = {}; },
         tempo: function () { return now.tempo; },
         barBeats: function () { return now.numerator * 4 / now.denominator; },
         playing: function () { return playing === 1; },
-        unsaved: function () { return setPath(Live.object("song")) === ""; }
+        // Where inserted files lie, as far as a person has to be told.
+        inserted: function () {
+            if (setPath(Live.object("song")) === "") {
+                return Words.unsaved;
+            }
+            return homeless ? Words.elsewhere : Words.inserted;
+        }
     };
 }());

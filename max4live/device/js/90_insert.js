@@ -123,7 +123,7 @@ var Insert = (function () {
         } else if (found.some(function (one) { return !one.right; })) {
             finish(false, found[0].bpm, Words.mistaken);
         } else {
-            finish(true, found[0].bpm, Session.unsaved() ? Words.unsaved : Words.inserted);
+            finish(true, found[0].bpm, Session.inserted());
         }
     }
 

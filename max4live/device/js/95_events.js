@@ -150,6 +150,8 @@ function heard(address, args) {
         Link.lost(Words.stopped);
     } else if (address === "/dawlink/event/library") {
         Link.songs(args[0]);
+    } else if (address === "/dawlink/error" && args[0] === 0) {
+        Session.refused(args[2], args[3]);
     } else {
         Requests.answered(address, args);
     }
