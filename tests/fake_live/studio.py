@@ -43,14 +43,18 @@ REACH_S = 0.03
 EXCERPT_S = 24.0
 
 
+Markers = tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class Studio:
-    """A library, and a vocal whose beat 0 is at second 0."""
+    """A library, and a vocal whose beat 0 is at second 0; ``vocal_bpm`` after the last marker."""
 
     library: Path
     vocal: Path
     vocal_bpm: float
     bars: int
+    markers: Markers = ((0.0, 0.0),)
 
 
 @cache
@@ -77,6 +81,43 @@ def recorded() -> Studio:
     sung = decode(voice, start_s=80 * bar_s, end_s=88 * bar_s)
     soundfile.write(folder / "Voice 90.wav", sung.samples.T, sung.sample_rate, subtype="PCM_16")
     return Studio(folder / "library", folder / "Voice 90.wav", 90.0, 8)
+
+
+@cache
+def drifting() -> Studio:
+    """The same songs, and the same voice sung to a tempo that drifts by 4 % to either side."""
+    steady = recorded()
+    sung, markers = drifted(decode(steady.vocal), steady.vocal_bpm, 4 * steady.bars)
+    path = _folder("drifting") / "Voice adrift.wav"
+    soundfile.write(path, sung.samples.T, sung.sample_rate, subtype="PCM_16")
+    (sec_a, beat_a), (sec_b, beat_b) = markers[-2:]
+    bpm = 60 * (beat_b - beat_a) / (sec_b - sec_a)
+    return Studio(steady.library, path, bpm, steady.bars, markers)
+
+
+def drifted(
+    waveform: Waveform, bpm: float, beats: int, *, depth: float = 0.04, period_s: float = 7.3
+) -> tuple[Waveform, Markers]:
+    """A steady recording as an unsteady tape plays it, and (seconds, beat) of every beat.
+
+    Args:
+        waveform: beat 0 at second 0.
+        bpm: of the recording.
+        beats: how many of them to keep.
+        depth: greatest deviation of the tempo, as a share of it.
+        period_s: of the deviation.
+    """
+    rate = waveform.sample_rate
+    seconds = np.arange(round(1.1 * beats * 60 / bpm * rate)) / rate
+    turn = 2 * np.pi / period_s
+    beat = bpm / 60 * (seconds + depth / turn * (1 - np.cos(turn * seconds)))
+    kept = beat <= beats
+    source = beat[kept] * 60 / bpm * rate
+    at = np.arange(waveform.samples.shape[1])
+    played = [np.interp(source, at, channel) for channel in waveform.samples]
+    times = np.interp(np.arange(beats), beat, seconds)
+    markers = tuple((float(sec), float(number)) for number, sec in enumerate(times))
+    return Waveform(np.array(played, dtype=np.float32), rate), markers
 
 
 @contextmanager
@@ -116,7 +157,7 @@ def select_vocal(
         clip = live.drop_in_slot(track, 2, path)
     else:
         clip = live.drop_in_arrangement(track, arranged_at, path)
-    live.warp(clip, (0.0, 0.0), bpm=studio.vocal_bpm)
+    live.warp(clip, *studio.markers, bpm=studio.vocal_bpm)
     clip.looping = False
     clip.start_marker = from_beat
     live.select(clip)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.dawlink.osc.daemon import Running
 from tests.fake_live import studio
 from tests.fake_live.clips import Clip
 from tests.fake_live.es5 import engine_command
+from tests.fake_live.max_api import Atom
 from tests.fake_live.max_device import Device
 from tests.fake_live.song import LiveSet
 from tests.fake_live.studio import off_grid_ms, select_vocal
@@ -41,10 +42,12 @@ def device_in(tmp_path: Path, engine: Running) -> Start:
     """A device in a set, started."""
 
     @contextmanager
-    def begin(live: LiveSet, *, port: int = 0) -> Iterator[Device]:
+    def begin(live: LiveSet, *, port: int = 0, stored: Sequence[Atom] = ()) -> Iterator[Device]:
         script = tmp_path / "dawlink.js"
         script.write_text(script_text(), encoding="utf-8")
         with Device(live, [script], engine_port=port or engine.port) as device:
+            if stored:
+                device.send("restore", *stored)
             device.start()
             yield device
             device.check()
@@ -145,19 +148,30 @@ def test_bars_begin_where_the_clips_own_bars_do(
 
 @pytest.mark.slow
 @needs_recordings
+@pytest.mark.parametrize("arranged_at", [16.0, None])
+@pytest.mark.parametrize("made", [studio.recorded, studio.drifting])
 def test_real_stems_under_a_real_voice_lie_on_the_grid(
-    tmp_path: Path, live: LiveSet, device_in: Start
+    tmp_path: Path,
+    live: LiveSet,
+    device_in: Start,
+    made: Callable[[], studio.Studio],
+    arranged_at: float | None,
 ) -> None:
+    """A steady voice, and one whose tempo drifts, with a warp marker on every beat."""
     live.song.tempo = 96.0
-    with studio.daemon(studio.recorded(), tmp_path / "engine") as running:
-        select_vocal(live, studio.recorded(), arranged_at=16.0)
+    music = made()
+    with studio.daemon(music, tmp_path / "engine") as running:
+        select_vocal(live, music, arranged_at=arranged_at)
         with device_in(live, port=running.port) as device:
             device.ui("roles", 2)
             suggest(device)
             insert(device)
             (clip,) = made_clips(live)
-            assert clip.start_time == pytest.approx(16.0)
-            assert worst_ms(live, [clip], 16.0, fewest=8) < ON_GRID_MS
+            start = arranged_at or 0.0
+            assert clip.start_time == pytest.approx(start)
+            if arranged_at is None:
+                assert clip.length == 4 * music.bars
+            assert worst_ms(live, [clip], start, fewest=8) < ON_GRID_MS
 
 
 @pytest.mark.parametrize("version", ["11.0.0", "12.0.0"])
@@ -220,6 +234,42 @@ def test_an_unsaved_set_is_told_of(device_in: Start, engine: Running) -> None:
         device.ui("insert")
         device.until(message(device, "not saved"), timeout_s=60)
         assert all(engine.output in Path(clip.file_path).parents for clip in made_clips(live))
+
+
+def test_a_set_whose_folder_is_gone_is_told_of(device_in: Start, engine: Running) -> None:
+    live = LiveSet("12.2.0", tempo=TEMPO, path="/not/there Project/Song.als")
+    select_vocal(live, studio.synthesised())
+    with device_in(live) as device:
+        suggest(device)
+        device.ui("row", 1)
+        device.ui("insert")
+        device.until(message(device, "dawlink's output folder"), timeout_s=60)
+        clips = made_clips(live)
+        assert clips
+        assert all(engine.output in Path(clip.file_path).parents for clip in clips)
+
+
+def test_favourites_and_rejected_last_as_long_as_the_set(device_in: Start, live: LiveSet) -> None:
+    select_vocal(live, studio.synthesised())
+    with device_in(live) as device:
+        suggest(device)
+        kept = device.shown("row 1 title")
+        titles = [titles for titles in shown_titles(device) if titles != {""}]
+        device.ui("row", 1)
+        device.ui("favourite", 1)
+        device.ui("row", 2)
+        device.ui("reject")
+        stored = list(device.stored)
+    with device_in(live, stored=stored) as device:  # the set is opened again
+        suggest(device)
+        assert device.shown("row 1 title") == f"* {kept}"
+        left = [titles for titles in shown_titles(device)[1:] if titles != {""}]
+        assert left == titles[2:]
+        device.ui("row", 1)
+        assert device.shown("favourite") == "1"
+        device.ui("favourite", 0)
+        assert device.shown("row 1 title") == kept
+        assert device.stored[1] == 0
 
 
 def test_what_cannot_be_asked_for_has_its_sentence(device_in: Start, live: LiveSet) -> None:

@@ -17,7 +17,7 @@ from dawlink.osc.clients import clip_id_for
 from dawlink.osc.messages import ANSWERS, REQUESTS
 from engine.library.library import Library
 from tests.dawlink.osc.conftest import Music
-from tests.dawlink.osc.daemon import Running
+from tests.dawlink.osc.daemon import Running, start
 from tests.dawlink.osc.music import MARKERS
 
 pytestmark = pytest.mark.skipif(
@@ -138,24 +138,87 @@ def test_a_session_ends(daemon: Running, ear: Ear, tmp_path: Path) -> None:
     ear.until("/dawlink/welcome iissi 1 ", "/dawlink/bye/done i 2")
 
 
-def test_every_message_from_a_socket_of_its_own(
-    daemon: Running, music: Music, ear: Ear, tmp_path: Path
-) -> None:
-    clip = tmp_path / "voice.wav"
+class Hand:
+    """``oscsend``: a socket for every message, as a script in a shell has it."""
+
+    def __init__(self, port: int, ear: Ear) -> None:
+        self._url, self._ear = f"osc.udp://127.0.0.1:{port}/", ear
+        self.asked: set[str] = set()
+        self.heard: set[str] = set()
+
+    def send(self, address: str, *arguments: object) -> None:
+        self.asked.add(address)
+        subprocess.run(["oscsend", self._url, address, *map(str, arguments)], check=True)
+
+    def until(self, *words: str) -> str:
+        """What came with the last of ``words``; every type tag is that of the contract."""
+        lines = self._ear.until(*words)
+        self.heard |= {address for address, _ in lines}
+        for address, rest in lines:
+            assert rest.split(" ")[0] == ANSWERS[address].tags
+        return lines[-1][1]
+
+    def ask(self, address: str, *arguments: object, answer: str) -> str:
+        self.send(address, *arguments)
+        return self.until(answer)
+
+
+def test_every_message_from_a_socket_of_its_own(music: Music, ear: Ear, tmp_path: Path) -> None:
+    """Every address there is, with the answer that it is there for, one after the other."""
+    clip, library = tmp_path / "voice.wav", tmp_path / "library"
     shutil.copyfile(music.clip, clip)
-    url = f"osc.udp://127.0.0.1:{daemon.port}/"
+    shutil.copytree(music.library, library)
+    running = start(library, tmp_path)
+    hand = Hand(running.port, ear)
+    try:
+        hello = ("issiis", 1, "liblo", "0.31", 1, ear.port, "none")
+        hand.ask("/dawlink/hello", *hello, answer="/dawlink/welcome iissi 1 ")
+        hand.ask("/dawlink/ping", "i", 2, answer="/dawlink/pong isi 2 ")
+        _set_up_and_ask(hand, clip, tmp_path)
+        hand.ask("/dawlink/nothing", "i", 30, answer="/dawlink/error iiss 30 2 ")
+        with Library.open(library) as opened:
+            opened.remove(opened.song_ids()[0])
+        hand.until("/dawlink/event/library i 3")
+        running.process.terminate()
+        hand.until("/dawlink/event/shutdown ")
+    finally:
+        running.stop()
+    assert hand.asked - {"/dawlink/nothing"} == REQUESTS.keys() - {"/dawlink/bye"}
+    assert hand.heard == ANSWERS.keys() - {"/dawlink/bye/done"}  # see test_a_session_ends
 
-    def send(address: str, *arguments: object) -> None:
-        subprocess.run(["oscsend", url, address, *map(str, arguments)], check=True)
 
-    send("/dawlink/hello", "issiis", 1, "liblo", "0.31", 1, ear.port, "none")
-    ear.until("/dawlink/welcome iissi 1 ")
-    send("/dawlink/set/tempo", "f", 120)
-    send("/dawlink/clip", "isiffif", 2, clip, 0, 0, 0, 0, 0)
-    (*_, (_, rest)) = ear.until("/dawlink/clip/done isfisf 2 ")
-    clip_id = rest.split('"')[1]
-    send("/dawlink/suggest", "isis", 3, clip_id, 1, "harmonic percussion")
-    ear.until("/dawlink/suggest/end ii 3 ")
-    send("/dawlink/ping", "i", 4)
-    send("/dawlink/nothing", "i", 5)
-    ear.until("/dawlink/pong isi 4 ", "/dawlink/error iiss 5 2 ")
+def _set_up_and_ask(hand: Hand, clip: Path, folder: Path) -> None:
+    hand.send("/dawlink/set/tempo", "f", 120)
+    hand.send("/dawlink/set/signature", "ii", 4, 4)
+    hand.send("/dawlink/set/key", "is", 9, "Minor")
+    hand.send("/dawlink/set/project", "s", folder)
+    done = "/dawlink/clip/done isfisf"
+    heard = hand.ask("/dawlink/clip", "isiffif", 3, clip, 0, 0, 8, 0, 0, answer=f"{done} 3 ")
+    unwarped = heard.split('"')[1]
+    hand.ask(
+        "/dawlink/clip/tempo", "isf", 4, unwarped, 0.5, answer="/dawlink/clip/tempo/done isf 4"
+    )
+    about = (clip, 1, 0, 16, 0, 0)
+    name = hand.ask("/dawlink/clip", "isiffif", 5, *about, answer=f"{done} 5 ").split('"')[1]
+    for index, (sec, beat) in enumerate(MARKERS):
+        hand.send("/dawlink/clip/warp", "isiiff", 6, name, index, len(MARKERS), sec, beat)
+    hand.until(f'/dawlink/clip/warp/done is 6 "{name}"')
+    hand.ask("/dawlink/clip", "isiffif", 7, *about, answer=f'{done} 7 "{name}"')
+    hand.ask("/dawlink/suggest", "isis", 8, name, 2, "*", answer="/dawlink/suggest/end ii 8 4")
+    hand.send("/dawlink/suggest/get", "iii", 9, 8, 2)
+    hits = [hand.until("/dawlink/suggest/hit ") for _ in ("harmonic", "percussion")]
+    assert all(hit.split(" ")[1:3] == ["9", "2"] for hit in hits)
+    hand.until("/dawlink/suggest/end ii 9 2")
+    stem = hits[0].split('"')[1]
+    loop = hand.ask(
+        "/dawlink/audition", "issfi", 10, stem, name, 1, 1, answer="/dawlink/audition/done is 10 "
+    )
+    assert Path(loop.split('"')[1]).is_file()
+    render = ("/dawlink/render", "issffs")
+    hand.ask(*render, 11, stem, name, 0, 1, "wav", answer="/dawlink/render/done iiiiff 11 1 88200")
+    hand.ask("/dawlink/inserted", "iif", 12, 1, 120, answer="/dawlink/inserted/done i 12")
+    hand.send(*render, 13, stem, name, 0, 1024, "wav")
+    hand.until("/dawlink/render/progress ifi 13 ")
+    hand.ask("/dawlink/status", "i", 14, answer='/dawlink/status/done isiif 14 "ready" 1 4 ')
+    hand.send("/dawlink/cancel", "ii", 15, 13)
+    hand.until("/dawlink/cancelled i 13", "/dawlink/cancel/done i 15")

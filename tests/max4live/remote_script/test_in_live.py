@@ -148,17 +148,20 @@ def test_bars_begin_where_the_clips_own_bars_do(
 
 @pytest.mark.slow
 @needs_recordings
+@pytest.mark.parametrize("made", [studio.recorded, studio.drifting])
 def test_real_stems_under_a_real_voice_lie_on_the_grid(
-    tmp_path: Path, script_in: Start, live: LiveSet
+    tmp_path: Path, script_in: Start, live: LiveSet, made: Callable[[], studio.Studio]
 ) -> None:
+    """A steady voice, and one whose tempo drifts, with a warp marker on every beat."""
     live.song.tempo = 96.0
-    with studio.daemon(studio.recorded(), tmp_path / "engine") as running:
-        select_vocal(live, studio.recorded(), arranged_at=16.0)
+    with studio.daemon(made(), tmp_path / "engine") as running:
+        select_vocal(live, made(), arranged_at=16.0)
         with script_in(live, port=running.port) as surface:
             suggest(surface, "percussion")
             command(surface, "insert")
             until(surface, "Inserted.")
             (clip,) = made_clips(live)
+            assert clip.start_time == pytest.approx(16.0)
             assert worst_ms(live, [clip], 16.0, fewest=8) < ON_GRID_MS
 
 
