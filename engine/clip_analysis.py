@@ -34,7 +34,7 @@ from engine.fingerprints import recognise
 from engine.grid import BeatGrid
 from engine.library.library import Library
 
-__all__ = ["analyse_clip"]
+__all__ = ["analyse_clip", "content_sha"]
 
 #: A clip needs about a bar.
 LEAST_CLIP_S: Final = 2.0
@@ -64,7 +64,7 @@ def analyse_clip(
     Raises:
         UnusableInput: missing, not audio, silent, too short, or without any beat.
     """
-    sha = _sha_of(request)
+    sha = content_sha(request.path)
     cache = cache or ClipCache(library.cache)
     name = cache_name(request, sha, session_tempo_bpm, library.revision())
     found = cache.read(name, request)
@@ -74,21 +74,24 @@ def analyse_clip(
     return found
 
 
-def _sha_of(request: ClipRequest) -> str:
-    if not request.path.is_file():
+def content_sha(path: Path) -> str:
+    """SHA-256 of a file's bytes, read again only when its size or time has changed.
+
+    Raises:
+        UnusableInput: missing, no file, or unreadable.
+    """
+    if not path.is_file():
         raise UnusableInput(
-            f"{request.path} is not there."
-            if not request.path.exists()
-            else f"{request.path} is not a file.",
+            f"{path} is not there." if not path.exists() else f"{path} is not a file.",
             hint="Name an audio file.",
             code="missing_file",
         )
     try:
-        status = request.path.stat()
-        return _hashed(request.path.resolve(), status.st_size, status.st_mtime_ns)
+        status = path.stat()
+        return _hashed(path.resolve(), status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UnusableInput(
-            f"{request.path} cannot be read: {error.strerror or error}.",
+            f"{path} cannot be read: {error.strerror or error}.",
             hint="Check that the file is still there and readable.",
             code="unreadable",
         ) from error
@@ -96,7 +99,6 @@ def _sha_of(request: ClipRequest) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _hashed(path: Path, _size_bytes: int, _mtime_ns: int) -> str:
-    """SHA-256 of a file, read again when its size or time has changed."""
     return sha256_of(path)
 
 

@@ -52,6 +52,8 @@ def as_fault(error: BaseException) -> Fault:
 
     if isinstance(error, Fault):
         return error
+    if isinstance(error, OSError):
+        return Fault(ErrorCode.INTERNAL, "system", f"The system refused: {error}.")
     if not isinstance(error, DawlinkError):
         described = f"{type(error).__name__}: {error}".rstrip(": ")
         return Fault(ErrorCode.INTERNAL, "internal", f"This is a bug in dawlink: {described}.")

@@ -127,12 +127,12 @@ class EngineService:
     def guess(self, clip: LiveClip, session: LiveSession) -> ClipFacts:
         """What is known of a warped clip before its markers come: its song's or its name's."""
         from engine.analysis.tempo import hints_from_name
-        from engine.files import sha256_of
+        from engine.clip_analysis import content_sha
 
         hints = hints_from_name(clip.path.stem)
         bpm, key = hints.tempo_bpm or session.tempo_bpm or 0.0, hints.key
         if self._engine is not None:
-            for song_id in self._engine.library.find_source(sha256_of(clip.path))[:1]:
+            for song_id in self._engine.library.find_source(content_sha(clip.path))[:1]:
                 song = self._engine.library.song(song_id)
                 bpm, key = song.tempo.bpm, song.key.key
         return ClipFacts(bpm, key, 0.0)

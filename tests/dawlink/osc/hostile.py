@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from dawlink.osc.messages import REQUESTS
 from tests.dawlink.osc.client import Value, bundle, packed
@@ -17,9 +19,23 @@ _BAD_TEXTS = (
 _BAD_INTS = (0, -1, 1, 2**31 - 1, -(2**31), 48, 1024)
 
 
-def datagrams(rng: random.Random, count: int) -> Iterator[bytes]:
-    """A stream of them: noise, mutations, wrong types, huge ones, nested bundles, repeats."""
-    kinds = (_noise, _mutated, _wrong_types, _extreme, _extreme, _huge, _nested, _cut)
+@dataclass(frozen=True)
+class Known:
+    """What an attacker has found out: a clip, its id, a stem."""
+
+    clip: str
+    clip_id: str
+    stem: str
+
+
+def datagrams(rng: random.Random, count: int, known: Known | None = None) -> Iterator[bytes]:
+    """A stream of them: noise, mutations, wrong types, huge ones, nested bundles, repeats.
+
+    With something ``known``, also requests that are right but for one argument.
+    """
+    kinds = [_noise, _mutated, _wrong_types, _extreme, _extreme, _huge, _nested, _cut]
+    if known is not None:
+        kinds += 3 * [partial(_nearly_right, known=known)]
     last = b"/"
     for number in range(count):
         if number % 9 == 0:
@@ -54,6 +70,26 @@ def _extreme(rng: random.Random) -> bytes:
     definition = REQUESTS[rng.choice(sorted(REQUESTS))]
     values: list[Value] = [_value(rng, tag) for tag in definition.tags]
     return packed(definition.address, definition.tags, *values)
+
+
+def _nearly_right(rng: random.Random, *, known: Known) -> bytes:
+    req = rng.randrange(1, 200)  # numbers are used again and again
+    right: list[tuple[str, list[Value]]] = [
+        ("/dawlink/clip", [req, known.clip, 1, 0.0, 16.0, 0, 0.0]),
+        ("/dawlink/clip/warp", [req, known.clip_id, rng.randrange(3), 3, 0.5, 1.0]),
+        ("/dawlink/clip/tempo", [req, known.clip_id, 2.0]),
+        ("/dawlink/suggest", [req, known.clip_id, 3, "*"]),
+        ("/dawlink/suggest/get", [req, rng.randrange(1, 200), 1]),
+        ("/dawlink/audition", [req, known.stem, known.clip_id, 1.0, 0]),
+        ("/dawlink/render", [req, known.stem, known.clip_id, 0.0, 1.0, "wav"]),
+        ("/dawlink/cancel", [req, rng.randrange(1, 200)]),
+        ("/dawlink/set/tempo", [120.0]),
+    ]
+    address, values = rng.choice(right)
+    tags = REQUESTS[address].tags
+    spoilt = rng.randrange(len(tags))
+    values[spoilt] = _value(rng, tags[spoilt])
+    return packed(address, tags, *values)
 
 
 def _value(rng: random.Random, tag: str) -> Value:

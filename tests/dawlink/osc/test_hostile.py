@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.dawlink.osc.client import OscClient, bundle, packed
-from tests.dawlink.osc.conftest import Music
+from tests.dawlink.osc.conftest import Music, suggested, warped_clip
 from tests.dawlink.osc.daemon import Running, start
-from tests.dawlink.osc.hostile import datagrams
+from tests.dawlink.osc.hostile import Known, datagrams
 
 DATAGRAMS = 6000
 BATCH = 100
@@ -33,13 +33,16 @@ def own_daemon(music: Music, tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_hostile_datagrams(own_daemon: Running) -> None:
+def test_hostile_datagrams(own_daemon: Running, music: Music) -> None:
     rng = random.Random(11)
     with own_daemon.client() as client, own_daemon.client() as attacker:
         client.ask("/dawlink/hello", "ssiis", "test", "1", 1, 0, "")
+        attacker.send("/dawlink/set/tempo", "f", 120.0)
+        clip_id = warped_clip(attacker, music.clip)
+        known = Known(str(music.clip), clip_id, suggested(attacker, clip_id)[1][0])
         before = {path for path in own_daemon.folder.rglob("*") if path.is_file()}
         held = 0
-        for number, data in enumerate(datagrams(rng, DATAGRAMS)):
+        for number, data in enumerate(datagrams(rng, DATAGRAMS, known)):
             attacker.send_bytes(data)
             if number % BATCH == 0:  # wait until it has read them, or the kernel drops them
                 _pong(client)
@@ -50,10 +53,11 @@ def test_hostile_datagrams(own_daemon: Running) -> None:
         client.send("/dawlink/status", "i", 123456)
         status = client.until_ended(123456)
         assert status.values[1] == "ready"
+    assert own_daemon.stop() == 0
     after = {path for path in own_daemon.folder.rglob("*") if path.is_file()}
     written = {path for path in after - before if "jobs.sqlite" not in path.name}
-    assert not written
-    assert own_daemon.stop() == 0
+    assert all(path.is_relative_to(own_daemon.output) for path in written)
+    assert not any(".part-" in str(path) or ".dawlink-part-" in str(path) for path in after)
 
 
 def test_noise_is_passed_over_in_silence(daemon: Running) -> None:

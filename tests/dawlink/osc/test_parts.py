@@ -257,6 +257,7 @@ def test_tokens() -> None:
         (UnusableInput("No.", code="silent"), 4),
         (UnusableInput("No.", code="empty_library"), 5),
         (UnwritableOutput("No.", code="disk_full"), 9),
+        (OSError(5, "Input/output error"), 9),
         (ZeroDivisionError("division by zero"), 9),
     ],
 )
