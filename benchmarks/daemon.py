@@ -8,7 +8,8 @@ A real daemon in a process of its own is asked over UDP by this one.
 - *ping*: how long pings take, idle and while two renders run.
 - *audition*: 8 bars of two stereo stems, from the request until the file is there, never made
   before; and again from the cache.
-- *hostile*: 200 000 datagrams that nobody means well with, and how much memory they cost.
+- *hostile*: 200 000 datagrams that nobody means well with, and how much memory they cost once the
+  first 10 000 have filled every bounded cache.
 - *crowd*: 50 clients with 20 requests each at once; each must end in exactly one last message.
 
 Wall time on an otherwise idle machine. Results go to stdout and, with ``--json FILE``, to a file.
@@ -187,7 +188,7 @@ def hostile(folder: Path) -> list[Figure]:
             bad.send_bytes(data)
             if number % 100 == 0:
                 pong(client)
-            if number == HOSTILE // 50:
+            if number == HOSTILE // 20:  # what is bounded is full
                 held = memory_mb(running.process.pid)
         took = time.perf_counter() - begun
         grown = memory_mb(running.process.pid) - held
