@@ -123,7 +123,7 @@ def render_suggestion(
             out = planned.description.parent
             result = replace(result, projects=tuple(out / path for path in made))
         text = _readable(describe(result))
-        (folder / planned.description.name).write_text(text, encoding="utf-8")
+        (folder / planned.description.name).write_bytes(text)
         publish(folder, result.files, overwrite=options.overwrite)
     progress("mix", 1.0)
     return result
@@ -133,10 +133,10 @@ def _nothing(session: Session) -> Waveform:
     return Waveform(np.zeros((1, session.frames), dtype=np.float32), session.sample_rate)
 
 
-def _readable(document: dict[str, object]) -> str:
-    """Indented JSON with each warp point on one line."""
+def _readable(document: dict[str, object]) -> bytes:
+    """Indented JSON with each warp point on one line; bytes of a path that are no text escaped."""
     text = json.dumps(document, ensure_ascii=False, indent=2)
-    return _PAIR.sub(r"[\1, \2]", text) + "\n"
+    return (_PAIR.sub(r"[\1, \2]", text) + "\n").encode("utf-8", errors="backslashreplace")
 
 
 def _tracks(reply: SuggestReply, suggestion: Suggestion) -> list[Track]:

@@ -1,7 +1,8 @@
 """What a plan would take: bytes and seconds, before anything is rendered.
 
 The size follows from the formats: frames times channels times bytes for each file, FLAC at its
-usual share of that. The time is that of the lines already done here, per second of audio written;
+usual share of that; each project holds stems and clip once more, or their whole sources, with songs
+of a usual length. The time is that of the lines already done here, per second of audio written;
 without any, a constant that was measured. Both are estimates: the bars of a clip whose length is
 not stated are counted up to whole phrases only when it is analysed.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dawlink.batch.plan import PlanLine
+from dawlink.daw.maker import Projects
 from engine.audio.decode import probe
 from engine.errors import DawlinkError
 
@@ -29,6 +31,9 @@ _HIGHEST_RATE_HZ: Final = 96000
 #: Channels of stems and mix; the clip keeps its own.
 _CHANNELS: Final = 2
 _BEATS_PER_BAR: Final = 4
+#: Length of a usual song [s], and what a second of one channel of its stems takes in a project.
+_SONG_S: Final = 200.0
+_SOURCE_BYTES: Final = 44_100 * 3
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def estimate(line: PlanLine, *, pace: float) -> Estimate:
         pace: seconds of work for a second of one written track.
     """
     tracks = _tracks(line)
-    files = tracks + (line.top or 1)
+    files = tracks + (line.top or 1) * (1 + int(line.writing.midi) + _project_files(line))
     try:
         info = probe(line.request.path)
     except DawlinkError:
@@ -57,9 +62,17 @@ def estimate(line: PlanLine, *, pace: float) -> Estimate:
     clip_tracks = int(line.writing.clip) * (line.top or 1)
     channels = _CHANNELS * (tracks - clip_tracks) + info.channels * clip_tracks
     rate = line.writing.sample_rate or min(info.sample_rate, _HIGHEST_RATE_HZ)
-    size = length_s * rate * channels * _BYTES[line.writing.bit_depth]
-    share = _FLAC_SHARE if line.writing.file_format == "flac" else 1.0
-    return Estimate(files, round(size * share), round(tracks * length_s * pace, 1))
+    per_second = float(rate * _BYTES[line.writing.bit_depth])
+    per_second *= _FLAC_SHARE if line.writing.file_format == "flac" else 1.0
+    heard = channels - _CHANNELS * int(line.writing.mix) * (line.top or 1)  # projects have no mix
+    projects = _projects(line)
+    again = len(projects.formats) * heard * length_s * per_second if projects else 0.0
+    if projects and projects.deliver == "warped":
+        sources_s = len(line.wanted.roles) * _SONG_S * _CHANNELS
+        sources_s += info.duration_s * info.channels * int(line.writing.clip)
+        again = len(projects.formats) * (line.top or 1) * sources_s * _SOURCE_BYTES
+    size = length_s * per_second * channels + again
+    return Estimate(files, round(size), round(tracks * length_s * pace, 1))
 
 
 def audio_seconds(line: PlanLine) -> float | None:
@@ -83,6 +96,19 @@ def pace_of(done: Iterable[tuple[PlanLine, float]]) -> float | None:
 def _tracks(line: PlanLine) -> int:
     extra = int(line.writing.clip) + int(line.writing.mix)
     return (len(line.wanted.roles) + extra) * (line.top or 1)
+
+
+def _projects(line: PlanLine) -> Projects | None:
+    made = line.writing.projects
+    return made if isinstance(made, Projects) else None
+
+
+def _project_files(line: PlanLine) -> int:
+    """Files in the projects of one suggestion: samples beside a file, or all in one archive."""
+    projects = _projects(line)
+    tracks = len(line.wanted.roles) + int(line.writing.clip)
+    counts = {"dawproject": 1, "alc": 2 * tracks}
+    return sum(counts.get(name, tracks + 1) for name in projects.formats) if projects else 0
 
 
 def _length_s(line: PlanLine, duration_s: float) -> float:

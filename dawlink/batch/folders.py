@@ -8,6 +8,7 @@ system takes.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -52,12 +53,13 @@ def folder_of(template: str, values: Mapping[str, str | int | float]) -> PurePos
 
 
 def _require_fields(template: str) -> None:
-    """Only the known fields: no attributes, no indices, no conversions."""
+    """Only the known fields: no attributes, no indices, no conversions, nothing 100 wide."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise TemplateError(f"out is {template!r}, which cannot be filled in: {error}") from error
     for _, name, spec, conversion in parts:
-        if name is not None and (name not in FIELDS or conversion or "{" in (spec or "")):
+        wide = re.search(r"\d{3}", (spec or "").lstrip("0")) is not None
+        if name is not None and (name not in FIELDS or conversion or "{" in (spec or "") or wide):
             known = ", ".join(f"{{{field}}}" for field in FIELDS)
             raise TemplateError(f"out is {template!r}, which has {{{name}}}; there are {known}")

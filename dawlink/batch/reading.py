@@ -142,7 +142,7 @@ def _csv_row(header: list[str], cells: list[str], line: int) -> Row:
 def _toml(path: Path, text: str) -> list[Row]:
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (RecursionError, ValueError) as error:
         raise UsageError(
             f"{path} is not a TOML file: {error}.",
             hint="A plan has one [[render]] table for each line.",
@@ -189,7 +189,7 @@ def _json_lines(_: Path, text: str) -> list[Row]:
             continue
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # nested too deep, or a number too long
             rows.append(Row(number, {}, (f"this is not JSON: {error}",)))
             continue
         if isinstance(found, dict):

@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,7 @@ def run_batch(
                 waiting.append(job)
             else:
                 yield skipped
-        answer = partial(_answer, state)
+        answer = partial(_answer, state, frozenset(job.key for job in found))
         run = run_jobs(renderer, waiting, workers=jobs, answer=answer, group=_clip_of)
         with contextlib.closing(run):
             for finished in run:
@@ -151,10 +151,10 @@ def _clip_of(job: LineJob) -> str:
     return job.clip_sha
 
 
-def _answer(state: BatchState, job: LineJob, files: _Writing) -> _OwnFiles:
+def _answer(state: BatchState, keys: Set[str], job: LineJob, files: _Writing) -> _OwnFiles:
     if files:
         state.writing(job.key, files)
-    return state.own_files(job.key)
+    return state.own_files(job.key) | state.left_files(keys, job.line.folder)
 
 
 def _noted(finished: Finished[LineJob, LineOutcome], state: BatchState) -> LineOutcome:
@@ -260,7 +260,7 @@ def _refuse_foreign(files: Iterable[Path], own: _OwnFiles, line: PlanLine) -> No
     foreign = [path for path in files if path not in known and path.exists()]
     if foreign and not line.writing.overwrite:
         raise UnwritableOutput(
-            f"{foreign[0]} is already there, and not from this line.",
+            f"{foreign[0]} is already there, and not as this line made it.",
             hint="Add --overwrite to replace it, or choose another --out.",
             code="exists",
         )

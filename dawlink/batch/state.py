@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Self, cast
@@ -31,6 +31,8 @@ __all__ = ["STATE_NAME", "BatchState", "DoneLine", "line_key"]
 
 STATE_NAME: Final = ".dawlink-batch.jsonl"
 _SCHEMA: Final = 1
+#: What a damaged or foreign line of the state can bring out.
+_UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,20 @@ class BatchState:
         return known.done if sizes == known.done.files else None
 
     def own_files(self, key: str) -> frozenset[Path]:
-        """Every file that earlier runs may have made of this line."""
+        """Every file that earlier runs may have made of this line, if nobody changed it since."""
         known = self._known.get(key)
-        names = set() if known is None else known.own
-        return frozenset(self._out.resolve() / name for name in names)
+        return frozenset() if known is None else frozenset(self._unchanged(known))
+
+    def left_files(self, keys: Set[str], folder: PurePosixPath) -> frozenset[Path]:
+        """Files below ``folder`` of lines that are none of ``keys``: the plan has changed since."""
+        left = [known for key, known in self._known.items() if key not in keys]
+        found = {path for known in left for path in self._unchanged(known)}
+        return frozenset(path for path in found if (self._out.resolve() / folder) in path.parents)
 
     def writing(self, key: str, files: Sequence[Path]) -> None:
         """These files are about to appear."""
+        if key in self._known:  # what was changed meanwhile belongs to whoever changed it
+            self._known[key].own = {self._name(path) for path in self.own_files(key)}
         names = [self._name(path) for path in files]
         self._append({"event": "writing", "key": key, "files": names})
 
@@ -180,6 +189,34 @@ class BatchState:
         """The line failed; it is tried again next time."""
         self._append({"event": "failed", "key": key, "message": message})
 
+    def _unchanged(self, known: _Known) -> Iterator[Path]:
+        """The files of a line but those that are of another size than it made them.
+
+        What a person or a DAW has changed is theirs, and so is the whole project that it belongs
+        to, or that holds files now which the line did not make. A file without any bytes is what a
+        crash of the machine leaves.
+        """
+        out = self._out.resolve()
+        theirs = set() if known.done is None else {out / name for name in self._theirs(known.done)}
+        for name in known.own:
+            path = out / name
+            if path not in theirs and not theirs.intersection(path.parents):
+                yield path
+
+    def _theirs(self, done: DoneLine) -> Iterator[str]:
+        """Changed files, and projects that hold a changed file or another one."""
+        line = PurePosixPath(done.descriptions[0]).parent if done.descriptions else PurePosixPath()
+        projects = set()
+        for name, size in done.files.items():
+            first, *deeper = PurePosixPath(name).relative_to(line).parts
+            projects |= {line / first} if deeper else set()
+            if _size(self._out / name) not in (-1, 0, size):
+                yield str(line / first)
+        for project in projects:
+            there = (path for path in (self._out / project).rglob("*") if path.is_file())
+            if any(path.relative_to(self._out).as_posix() not in done.files for path in there):
+                yield str(project)
+
     def _name(self, path: Path) -> str:
         return path.relative_to(self._out.resolve()).as_posix()
 
@@ -200,7 +237,7 @@ class BatchState:
 def _read(file: IO[bytes]) -> dict[str, _Known]:
     known: dict[str, _Known] = {}
     for line in file.read().split(b"\n"):
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(*_UNREADABLE):
             record = json.loads(line)
             if record["schema"] == _SCHEMA:
                 _take_in(known, record)

@@ -66,12 +66,18 @@ class _ArrayLike(Protocol):
 
 def emit_json(document: Mapping[str, object]) -> None:
     """Print one JSON document, indented."""
-    _write(json.dumps(_prepared(document), ensure_ascii=False, allow_nan=False, indent=2))
+    _write(_as_text(document, indent=2))
 
 
 def emit_json_line(document: Mapping[str, object]) -> None:
     """Print one JSON document on one line, at once (``add`` and ``batch`` while running)."""
-    _write(json.dumps(_prepared(document), ensure_ascii=False, allow_nan=False))
+    _write(_as_text(document, indent=None))
+
+
+def _as_text(document: Mapping[str, object], *, indent: int | None) -> str:
+    """JSON in UTF-8, also where a path holds bytes that are no text: those are escaped."""
+    text = json.dumps(_prepared(document), ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 class Documented(Exception):

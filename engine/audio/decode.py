@@ -15,6 +15,7 @@ NaN or infinite samples is refused, since they would spread through everything c
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from math import inf, isfinite
 from pathlib import Path
@@ -128,7 +129,7 @@ def _probe_plain(path: Path) -> AudioInfo:
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(_name(path)) as file:
             require_true_header(path, file.samplerate, file.channels)
             return AudioInfo(
                 duration_s=file.frames / file.samplerate,
@@ -142,11 +143,16 @@ def _probe_plain(path: Path) -> AudioInfo:
         raise _Unreadable from error
 
 
+def _name(path: Path) -> str | bytes:
+    """What soundfile opens: bytes, for names on Linux and macOS need not be text."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
 def _decode_plain(path: Path, span: tuple[float, float]) -> Waveform:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(_name(path))
     except soundfile.LibsndfileError as error:
         raise _Unreadable from error
     with file:

@@ -93,8 +93,9 @@ def test_a_second_run_renders_nothing_and_a_missing_file_is_made_again(
     whole = outputs(out)
     gone = next((out / "002 vox").glob("*mix.wav"))
     gone.unlink()
-    cut = next((out / "002 vox").glob("*clip.wav"))
-    cut.write_bytes(cut.read_bytes()[:100])
+    next((out / "002 vox").glob("*clip.wav")).write_bytes(
+        b""
+    )  # as a crash of the machine leaves it
     mended = batch(plan, out, "--json")
     assert mended.statuses == ["skipped", "done"]
     assert outputs(out) == whole
@@ -125,8 +126,50 @@ def test_a_changed_line_or_clip_is_rendered_again_into_its_place(
         stream.seek(5000)
         stream.write(b"\x10\x00")
     changed = batch(plan, out, "--json")
-    assert changed.statuses == ["failed", "failed"]  # what lies there is of another clip
-    assert batch(plan, out, "--json", "--overwrite").statuses == ["done", "done"]
+    assert changed.statuses == ["done", "done"]
+    assert batch(plan, out, "--json").statuses == ["skipped", "skipped"]
+
+
+def test_a_line_that_says_something_else_is_made_again_in_its_place(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    """Also where the files have the same names: they are the batch's own."""
+    line: dict[str, object] = {"clip": str(music.clip), "roles": "drums", "tempo": 100}
+    other = {**line, "tempo": 104}
+    plan, out = write_plan(tmp_path / "plan.jsonl", [line, other]), tmp_path / "out"
+    assert batch(plan, out, "--json").statuses == ["done", "done"]
+    before = outputs(out)
+    write_plan(plan, [{**line, "bit_depth": "16"}, other])
+    assert batch(plan, out, "--json").statuses == ["done", "skipped"]
+    assert outputs(out).keys() == before.keys()
+    mix = next((out / "001 vox").glob("*mix.wav"))
+    assert soundfile.info(mix).subtype == "PCM_16"
+    mix.write_bytes(mix.read_bytes() + b"edited")  # a person's now
+    write_plan(plan, [{**line, "bit_depth": "24"}, other])
+    ran = batch(plan, out, "--json")
+    assert ran.statuses == ["failed", "skipped"]
+    assert ran.lines[-1]["error"]["code"] == "exists"  # type: ignore[index]
+    assert mix.read_bytes().endswith(b"edited")
+    assert batch(plan, out, "--json", "--overwrite").statuses == ["done", "skipped"]
+
+
+@pytest.mark.parametrize("touch", ["saved", "beside"])
+def test_a_project_that_somebody_worked_in_is_theirs(
+    batch: Batch, music: Music, tmp_path: Path, touch: str
+) -> None:
+    line: dict[str, object] = {"clip": str(music.clip), "roles": "drums", "project": "rpp"}
+    plan, out = write_plan(tmp_path / "plan.jsonl", [line]), tmp_path / "out"
+    assert batch(plan, out, "--json").statuses == ["done"]
+    project = next(out.rglob("*.rpp"))
+    theirs = project if touch == "saved" else project.with_name("take.wav")
+    with theirs.open("ab") as stream:
+        stream.write(b"work of hours")
+    assert batch(plan, out, "--json", "--fresh").statuses == ["failed"]
+    next(out.rglob("*mix.wav")).unlink()
+    assert batch(plan, out, "--json").statuses == ["failed"]
+    assert theirs.read_bytes().endswith(b"work of hours")
+    project.parent.rename(tmp_path / "mine")
+    assert batch(plan, out, "--json").statuses == ["done"]
 
 
 def test_a_failing_line_stops_no_other(batch: Batch, music: Music, tmp_path: Path) -> None:
@@ -211,6 +254,18 @@ def test_a_dry_run_makes_nothing_and_estimates_what_is_left(
     assert second.documents[-1]["summary"]["seconds_from"] == "lines done here"  # type: ignore[index]
     assert sorted(out.rglob("*")) == before
     assert "1 to render, 1 done before" in batch(plan, out, "--dry-run").stdout
+
+
+def test_a_dry_run_counts_what_projects_hold(batch: Batch, music: Music, tmp_path: Path) -> None:
+    line: dict[str, object] = {"clip": str(music.clip), "tempo": 120, "top": 2}
+    line["project"] = "als,alc,dawproject,rpp,ardour"
+    plan, out = write_plan(tmp_path / "plan.jsonl", [line]), tmp_path / "out"
+    (foretold,) = batch(plan, out, "--json", "--dry-run").lines
+    assert batch(plan, out, "--json").code == 0
+    made = [path for path in (out / "001 vox").rglob("*") if path.is_file()]
+    assert foretold["files"] == len(made)
+    size = sum(path.stat().st_size for path in made)
+    assert foretold["size_bytes"] == pytest.approx(size, rel=0.05)
 
 
 def test_an_unusable_plan_library_or_folder_is_its_own_error(

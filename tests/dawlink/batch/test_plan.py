@@ -106,6 +106,9 @@ def test_quoted_cells_and_blank_lines_do_not_shift_the_numbers(folder: Path) -> 
         ("p.jsonl", '{"clip":"a.wav","tempo_range":[1.2,1.3]}\n', "line 1"),
         ("p.jsonl", '{"clip":"."}\n', "is not a file"),
         ("p.csv", "clip,model\na.wav,best\n", "line 2"),
+        ("p.jsonl", '{"clip":"a.wav"}\n' + "[" * 100_000 + "\n", "line 2: this is not JSON"),
+        ("p.jsonl", '{"clip":"a.wav","bars":' + "9" * 5000 + "}\n", "line 1: this is not JSON"),
+        ("p.toml", "a = " + "[" * 100_000 + "\n", "not a TOML file"),
     ],
 )
 def test_a_plan_that_cannot_be_meant(folder: Path, name: str, text: str, expected: str) -> None:
@@ -156,6 +159,7 @@ def test_a_template_is_filled_in(template: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "template",
     ["/etc", "\\\\host\\share", "C:\\x", "c:x", "../up", "a/../../b", "a\\..\\b", ".", "/", "a/./b",
+     "{line:0999999999d}", "{tempo:.999999999f}",
      "{clip.__class__}", "{clip!r}", "{0}", "{}", "{song}", "{line", "{line:{clip}}", "{clip:d}"],
 )  # fmt: skip
 def test_a_template_that_leads_out_or_cannot_be_filled_in_is_refused(template: str) -> None:

@@ -79,10 +79,12 @@ def test_a_torn_last_line_is_ignored_and_spoils_no_later_one(tmp_path: Path, cut
         assert state.done("k") is not None
 
 
-@pytest.mark.parametrize("name", ["../mine", "/etc/passwd", "a/../../mine", "C:\\mine", "..\\mine"])
+@pytest.mark.parametrize(
+    "name", ["", "../mine", "/etc/passwd", "a/../../mine", "C:\\mine", "..\\mine"]
+)
 def test_a_state_that_names_files_elsewhere_owns_none_of_them(tmp_path: Path, name: str) -> None:
     record = {"schema": 1, "event": "writing", "key": "k", "files": [name]}
-    (tmp_path / STATE_NAME).write_text(json.dumps(record) + "\n[]\n3\nnull\n{}\n")
+    (tmp_path / STATE_NAME).write_text(json.dumps(record) + "\n[]\n3\nnull\n{}\n" + "[" * 100_000)
     assert BatchState.look(tmp_path).own_files("k") == frozenset()
 
 

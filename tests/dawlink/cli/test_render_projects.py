@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hashlib
+import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -12,10 +16,12 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+from lxml import etree
 
 from dawlink.daw.live.own_set import faults_of, set_tempo
 from dawlink.daw.live.set_file import read_set, set_bytes
 from dawlink.daw.live.sets import new_set
+from engine.analysis.attacks import ATTACK_RATE_HZ, attack_function
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, Document, refused
 from tests.dawlink.daw.projects import steady_project
@@ -69,6 +75,11 @@ def test_a_real_daw_plays_what_was_rendered(filled: Command, music: Music, tmp_p
     mix = mix_of(document)
     error = np.sqrt(np.mean((heard[: len(mix)] - mix) ** 2) / np.mean(mix**2))
     assert 20 * np.log10(max(error, 1e-12)) < -60
+    assert document["sample_rate"] == ATTACK_RATE_HZ
+    beats_s = np.arange(1, 8) * 60 / 101.5
+    attacks = attack_function(heard.mean(axis=1).astype(np.float32))
+    picks = attacks.near(beats_s, reach_s=0.06, spread_s=0.06)
+    assert np.abs(picks.times_s - beats_s).max() < 0.010
 
 
 def test_warped_sources_lie_where_the_rendered_ones_do(
@@ -111,6 +122,77 @@ def test_into_a_copy_of_a_set_at_its_tempo(filled: Command, music: Music, tmp_pa
     (path,) = map(Path, document["projects"])
     assert path.name.startswith("Mine + ")
     assert len(read_set(path).live_set.findall("Tracks/AudioTrack")) == 3 + 3
+
+
+HOSTILE = {
+    "cut off": lambda data: gzip.compress(data)[:-30],
+    "another root": lambda data: b"<Session><LiveSet /></Session>",
+    "entities": lambda data: data.replace(b"<Ableton", b'<!DOCTYPE a [<!ENTITY x "y">]><Ableton'),
+    "no audio program": lambda data: b"RIFF\0\0\0\0WAVE" + data[:100],
+    "ids twice": lambda data: data.replace(b'Pointee Id="', b'Pointee Id="1" Was="'),
+    "no tempo": lambda data: data.replace(b'Value="128"', b'Value="fast"'),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("tempo", [(), ("--tempo", "117")])
+def test_a_set_that_cannot_be_used_is_told_before_anything_is_made(
+    filled: Command, music: Music, tmp_path: Path, kind: str, tempo: tuple[str, ...]
+) -> None:
+    good = gzip.decompress(set_bytes(new_set(steady_project(tmp_path))))
+    own = tmp_path / "Mine.als"
+    own.write_bytes(HOSTILE[kind](good))
+    out = tmp_path / "out"
+    ran = filled("render", music.clip, "--out", out, *KNOWN, *tempo, "--into", own, "--json")
+    assert ran.code == 6, ran
+    assert ran.document["error"]["code"] in ("not_a_set", "faulty_set")
+    assert not out.exists()
+
+
+def test_what_the_set_keeps_is_said(filled: Command, music: Music, tmp_path: Path) -> None:
+    own = tmp_path / "Mine.als"
+    own.write_bytes(set_bytes(new_set(steady_project(tmp_path))))
+    out = tmp_path / "out"
+    options = (*KNOWN, "--tempo", "117", "--into", own, "--no-mix")
+    ran = filled("render", music.clip, "--out", out, *options)
+    assert ran.code == 0, ran
+    assert "128 BPM" in ran.err
+    assert "117 BPM" in ran.err
+    made = next(out.rglob("*.als"))
+    assert set_tempo(read_set(made)) == 128
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    filled: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dawlink.daw.reaper.collect_audio", full)
+    out = tmp_path / "out"
+    ran = filled("render", music.clip, "--out", out, *KNOWN, "--project", "rpp", "--json")
+    refused(ran, 7, "disk_full", "disk is full")
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["ctrl\x01\x0b.wav", os.fsdecode(b"vox\xff.wav"), "-- <&'\".wav"])
+@pytest.mark.parametrize("deliver", ["rendered", "warped"])
+def test_odd_names_make_sound_projects(
+    filled: Command, music: Music, tmp_path: Path, name: str, deliver: str
+) -> None:
+    clip = tmp_path / name
+    clip.write_bytes(music.clip.read_bytes())
+    options = ("--project", "als,alc,dawproject,rpp", "--deliver", deliver, *KNOWN, "--json")
+    ran = filled("render", "--out", tmp_path / "out", *options, "--", clip)
+    assert ran.code == 0, ran
+    beside = json.loads(Path(ran.document["renders"][0]["json"]).read_text(encoding="utf-8"))
+    assert beside["clip"]["source"] == str(clip.resolve())
+    for path in map(Path, ran.document["projects"]):
+        if path.suffix in (".als", ".alc"):
+            assert faults_of(read_set(path)) == []
+        elif path.suffix == ".dawproject":
+            etree.fromstring(zipfile.ZipFile(path).read("project.xml"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dawlink.daw.project import AudioClip, AudioFile, AudioTrack, Project
 from engine.mashup.placement import WarpPoint
 from engine.theory import Key, Role
 
-__all__ = ["FORMATS", "RATE", "clicks", "drifting_project", "steady_project"]
+__all__ = ["BEATS", "FORMATS", "RATE", "clicks", "drifting_project", "steady_project"]
 
 FORMATS = ("als", "alc", "dawproject", "rpp", "ardour")
 RATE = 44100

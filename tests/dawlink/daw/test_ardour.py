@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 
 from dawlink.daw.ardour import SUPERCLOCKS, ArdourWriter
-from tests.dawlink.daw.projects import RATE, steady_project
+from tests.dawlink.daw.projects import BEATS, RATE, steady_project
 
 needs_ardour = pytest.mark.skipif(
     shutil.which("ardour7-export") is None, reason="Ardour 7 is not installed"
@@ -54,3 +54,7 @@ def test_ardour_plays_exactly_what_was_written(tmp_path: Path) -> None:
     error = np.sqrt(np.mean((heard[:frames] - mix) ** 2) / np.mean(mix**2))
     assert 20 * np.log10(max(error, 1e-12)) < -60
     assert not heard[frames:].any()
+    for beat in range(BEATS):  # every burst begins on its beat, to the sample
+        due = round(beat * 60 / project.tempo_bpm * RATE)
+        begun = np.flatnonzero(np.abs(heard[max(due - 2000, 0) : due + 400]).max(axis=1) > 1e-3)
+        assert abs(max(due - 2000, 0) + begun[0] - due) <= 2, beat
