@@ -27,7 +27,7 @@ from engine.models.automashupper import automashupper
 from engine.models.baselines import MeanChroma
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
-from engine.models.fit_curves import CURVE_BARS
+from engine.models.fit_curves import CURVE_BARS, JUDGED
 from engine.models.ranker import Ranker
 from engine.theory import Role
 from engine.training.fit_calibration import (
@@ -35,10 +35,10 @@ from engine.training.fit_calibration import (
     Reliability,
     drawn_songs,
     evidence,
-    group_log_odds,
     reliability,
 )
 from engine.training.fit_check import WindowPairs, compared, midi_pairs
+from engine.training.fit_judge_calibration import judged_log_odds
 from engine.training.fit_library import analysed_songs, song_pairs
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
@@ -49,8 +49,6 @@ _QUERIES: Final[tuple[tuple[Role, Role], ...]] = (("vocals", "harmonic"), ("othe
 
 #: Seeds of the drawings of the songs' sounds for reliability.
 _DRAWINGS: Final = (11,)
-
-Scores = NDArray[np.float32]
 
 
 def show(title: str, rankers: dict[str, Ranker], pairs: WindowPairs) -> None:
@@ -68,27 +66,19 @@ def show_reliability(model: FitModel, songs: Sequence[MidiSong], picture: Path) 
     drawn = [drawn_songs(songs, seed=seed) for seed in _DRAWINGS]
     kinds = ("harmonic alone", "harmonic and drums")
     curves: dict[tuple[str, int], Reliability] = {}
-    print("calibration error (expected) and mean rank of the own bed in its song library")
+    print("calibration error (expected), and mean rank of the own bed by the towers")
     for bars in CURVE_BARS:
+        seen = [judged_log_odds(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
+        for kind, name in zip(kinds, JUDGED, strict=True):
+            own, foreign = (
+                np.concatenate(part) for part in zip(*(x[name] for x in seen), strict=True)
+            )
+            curves[kind, bars] = reliability(own, foreign)
         pairs = [evidence(model, d, bars=bars, seed=s)["harmony"] for s, d in enumerate(drawn)]
-        groups = [group_log_odds(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
-        scale = np.float32(model.curves.group)
-        curves[kinds[0], bars] = reliability(*(np.concatenate(part) for part in _both(pairs)))
-        own, foreign = (np.concatenate(part) * scale for part in zip(*groups, strict=True))
-        curves[kinds[1], bars] = reliability(own, foreign)
         rank = np.mean([np.nanmean(_own_ranks(pair)) for pair in pairs])
         errors = ", ".join(f"{kind} {curves[kind, bars].error:.3f}" for kind in kinds)
         print(f"  {bars:2d} bars: {errors}; rank {rank:.4f}", flush=True)
     _draw(curves, kinds, picture)
-
-
-def _both(pairs: Sequence[PairEvidence]) -> tuple[list[Scores], list[Scores]]:
-    """Log odds of what belongs, and of what is foreign."""
-    there = [np.isfinite(pair.values) for pair in pairs]
-    return (
-        [pair.values[pair.true & t] for pair, t in zip(pairs, there, strict=True)],
-        [pair.values[pair.foreign & t] for pair, t in zip(pairs, there, strict=True)],
-    )
 
 
 def _own_ranks(pair: PairEvidence) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ from engine.adding import AddOptions, add_sources, plan_all
 from engine.analysis.records import BEAT_ROW, KeyEstimate, SongAnalysis, StemAnalysis, TempoEstimate
 from engine.audio.waveform import Waveform
 from engine.clips import ClipRequest
+from engine.embeddings import embed_song
 from engine.engine import Engine
 from engine.files import write_whole
 from engine.grid import BeatGrid
@@ -121,6 +122,9 @@ def suggest(folder: Path) -> list[Figure]:
     for stems in (100, 1_000, 10_000):
         path = folder / f"library-{stems}"
         synthetic_library(path, songs=stems // 4)
+        with Library.open(path) as library:  # as ``add`` leaves it
+            for song in library.songs():
+                embed_song(library, song.id)
         with Engine.open(path) as engine:
             first = timed(lambda e=engine: e.suggest(ClipRequest(vocal), SuggestOptions()))
             times = [

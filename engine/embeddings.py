@@ -117,8 +117,8 @@ class LibraryEmbeddings:
     ) -> Iterator[Embedding]:
         """Every stem in turn: known, kept or made now; zeros for stems of another metre."""
         keeper = _keeper(self._library, model)
-        wanted = [key for key in keys if key and key not in earlier]
-        new = len(wanted) - len(keeper.known(wanted))
+        wanted = {key for key in keys if key and key not in earlier}
+        new = len(wanted) - len(keeper.known(sorted(wanted)))
         if new > _WORTH_TELLING:
             _LOGGER.warning("Reading %d stems with the fit model for the first time.", new)
         for first in range(0, len(keys), _TOGETHER):

@@ -6,9 +6,10 @@ every transposition by the same sliding products as for the rules. A share of Au
 is added; the sum is the evidence that the checkpoint's curves turn into a probability. In a large
 pool four-bar windows of the embeddings choose the stems that are worth it.
 
-A voice alone says little about drums: drums are placed by the rules, and the rhythm towers judge
-them together with a pitched stem when groups are scored. The log odds of all judged pairs of a
-group add up (:mod:`engine.models.fit_curves`). A key that a person states steers the rules' share.
+Drums are placed by the rules; the rhythm towers compare them with the clip, and with a pitched stem
+when groups are scored. The log odds of all pairs of a group add up
+(:mod:`engine.models.fit_curves`), and the judge looks at the best groups as a whole
+(:mod:`engine.models.fit_groups`). A key that a person states steers the rules' share.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from engine.models.exact import (
 )
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_coarse import coarse_scores, embedding_windows
-from engine.models.fit_curves import probability
+from engine.models.fit_curves import JUDGED, probability
 from engine.models.fit_embedding import Embedding, embed_pool
-from engine.models.fit_net import beat_input, pitch_tower
+from engine.models.fit_groups import Members, judged
+from engine.models.fit_net import beat_input, pitch_tower, rhythm_tower
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, FitParts, Search
 from engine.theory import Role
@@ -101,26 +103,46 @@ class FitRanker:
     def score_groups(
         self, clip: ClipFeatures, fits: Mapping[Role, Sequence[tuple[RolePool, Fit]]]
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """See :class:`~engine.models.ranker.Ranker`: the odds of all pairs that can be judged."""
+        """See :class:`~engine.models.ranker.Ranker`: the odds of all pairs, then the judge's."""
         _, parts = self._rules.score_groups(clip, fits)
-        shape = tuple(len(members) for members in fits.values())
-        odds, learned = np.zeros(shape, np.float32), np.zeros(shape)
-        pairs = judged = 0
-        for axis, members in enumerate(fits.values()):
+        axes, curves = list(fits.values()), self._model.curves
+        odds, reasons = self.pair_odds(clip, axes)
+        opinion = self.opinions(clip, axes, odds) if curves.judge and odds.size else None
+        if opinion is not None:
+            reasons.append(opinion)
+            curve = curves.judged[JUDGED[len(axes) > 1]]
+            odds = curve.log_odds(odds + np.float32(curves.judge) * opinion, clip.bars)
+        elif len(axes) > 1:
+            odds = odds * np.float32(curves.group)
+        if reasons:
+            learned = np.mean([probability(reason) for reason in reasons], axis=0)
+            parts = {**parts, "learned": learned.astype(np.float32)}
+        return probability(odds).astype(np.float32), parts
+
+    def pair_odds(
+        self, clip: ClipFeatures, axes: Sequence[Members]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Summed log odds of every group's pairs, and those that were learned, each (n_1, …)."""
+        shape = tuple(len(members) for members in axes)
+        odds, learned = np.zeros(shape, np.float32), []
+        for axis, members in enumerate(axes):
             own = _along([_log_odds(fit.score) for _, fit in members], axis, len(shape))
-            odds, pairs = odds + own, pairs + 1
+            odds = odds + own
             if members[0][0].transposable:
-                learned, judged = learned + probability(own), judged + 1
-        for a, beds in enumerate(fits.values()):
-            for b, drums in enumerate(fits.values()):
+                learned.append(np.broadcast_to(own, shape))
+        for a, beds in enumerate(axes):
+            for b, drums in enumerate(axes):
                 if beds[0][0].transposable and not drums[0][0].transposable:
                     groove = _over(self.grooves(beds, drums, clip.bars), a, b, len(shape))
-                    odds, pairs = odds + groove, pairs + 1
-                    learned, judged = learned + probability(groove), judged + 1
-        if judged:
-            parts = {**parts, "learned": (learned / judged).astype(np.float32)}
-        scale = self._model.curves.group if pairs > 1 else 1.0
-        return probability(odds * np.float32(scale)).astype(np.float32), parts
+                    odds = odds + groove
+                    learned.append(np.broadcast_to(groove, shape))
+        return odds, learned
+
+    def opinions(
+        self, clip: ClipFeatures, axes: Sequence[Members], odds: NDArray[np.float32]
+    ) -> NDArray[np.float32] | None:
+        """The judge's log odds of every group; None where it has nothing to look at."""
+        return judged(self._model.weights, clip, axes, odds, self._embedding)
 
     def _placed_drums(
         self,
@@ -130,9 +152,22 @@ class FitRanker:
         eligible: NDArray[np.bool_] | None,
     ) -> list[Fit]:
         fits = self._rules.place(clip, pool, search, eligible=eligible)
-        evidence = np.array([fit.score for fit in fits], np.float32)
+        if not fits:
+            return []
+        evidence = self._drum_evidence(clip, [(pool, fit) for fit in fits])
         scores = probability(self._model.curves.pairs["clip_drums"].log_odds(evidence, clip.bars))
-        return [replace(fit, score=float(s)) for fit, s in zip(fits, scores, strict=True)]
+        found = [replace(fit, score=float(s)) for fit, s in zip(fits, scores, strict=True)]
+        found.sort(key=lambda fit: (-fit.score, pool.stem_ids[fit.index]))
+        return found
+
+    def _drum_evidence(self, clip: ClipFeatures, drums: Members) -> NDArray[np.float32]:
+        """(drums,) likeness of the clip's rhythm and that of drums as the rules placed them."""
+        beats = beat_input(clip.rows, clip.active, beats_per_bar=clip.beats_per_bar)
+        query = rhythm_tower(self._model.weights, "stem_rhythm", beats).reshape(1, -1)
+        learned = _likeness(query, self._placed_rhythm(drums, clip.bars), clip.rows.size)[0]
+        rules = np.array([fit.score for _, fit in drums], np.float32)
+        evidence: NDArray[np.float32] = learned + self._model.curves.drum_rules * rules
+        return evidence.astype(np.float32)
 
     def _query(self, clip: ClipFeatures) -> NDArray[np.float32]:
         """(bars, beats * values * 12) embedding of the clip, norm 1 or 0 as a whole."""
@@ -178,16 +213,13 @@ class FitRanker:
 
     def grooves(
         self,
-        beds: Sequence[tuple[RolePool, Fit]],
-        drums: Sequence[tuple[RolePool, Fit]],
+        beds: Members,
+        drums: Members,
         bars: int,
     ) -> NDArray[np.float32]:
         """(beds, drums) log odds that a bed and drums belong together, as they are placed."""
         rows = [self._placed_rhythm(members, bars) for members in (beds, drums)]
-        norm = np.linalg.norm(rows[0], axis=1, keepdims=True)
-        query = rows[0] / np.maximum(norm, 1e-9)
-        length = np.float32(np.sqrt(bars * beds[0][0].beats_per_bar))
-        evidence = query @ rows[1].T / length
+        evidence = _likeness(rows[0], rows[1], bars * beds[0][0].beats_per_bar)
         return self._model.curves.pairs["stem_drums"].log_odds(evidence, bars)
 
     @staticmethod
@@ -195,9 +227,7 @@ class FitRanker:
         """The log odds behind the score of one placement."""
         return _log_odds(fit.score)
 
-    def _placed_rhythm(
-        self, members: Sequence[tuple[RolePool, Fit]], bars: int
-    ) -> NDArray[np.float32]:
+    def _placed_rhythm(self, members: Members, bars: int) -> NDArray[np.float32]:
         """(members, beats * values) of all members as they are placed."""
         rows: dict[int, NDArray[np.float16]] = {}
         for pool, numbers in by_pool(members).items():
@@ -230,6 +260,15 @@ class FitRanker:
             model = self._model
             self._known[pool] = _Known(stored.of(model) if stored else embed_pool(model, pool))
         return self._known[pool].embedding
+
+
+def _likeness(
+    queries: NDArray[np.float32], stems: NDArray[np.float32], beats: int
+) -> NDArray[np.float32]:
+    """(queries, stems) cosines; every sounding beat of a stem has norm 1."""
+    norm = np.linalg.norm(queries, axis=1, keepdims=True)
+    cosines: NDArray[np.float32] = queries / np.maximum(norm, 1e-9) @ stems.T
+    return cosines / np.float32(np.sqrt(beats))
 
 
 def _whole_bars(pool: RolePool, index: int) -> slice:

@@ -4,7 +4,8 @@ A *curve* turns one kind of evidence into the probability that two parts belong 
 odds of a true and a foreign pair (Platt 1999). Longer clips say more, so every curve is fitted at
 four lengths and read in between on a logarithmic axis. Evidence is what ranking itself sees: the
 best of all bars and transpositions of a stem. Log odds of several pairs of one group are added up
-as if they were independent, and scaled down by one number because they are not.
+as if they were independent, and scaled down by one number because they are not. Where the judge has
+seen the group, its opinion is added first, and a curve of its own makes log odds of the sum.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CURVE_BARS", "PAIRS", "Curve", "FitCurves", "probability"]
+__all__ = ["CURVE_BARS", "JUDGED", "PAIRS", "Curve", "FitCurves", "probability"]
 
 #: Lengths of the clips that curves are fitted at [bars].
 CURVE_BARS: Final = (4, 8, 16, 32)
 #: Pairs that have a curve: clip and pitched stem, clip and drums, pitched stem and drums.
 PAIRS: Final = ("harmony", "clip_drums", "stem_drums")
+#: Groups that the judge has a curve for: one pitched stem alone, and with other stems.
+JUDGED: Final = ("judged_alone", "judged_group")
+_WEIGHTS: Final = ("group.scale", "rules.weight", "drum_rules.weight", "judge.weight")
 #: Log odds beyond this are certainty [natural logarithm].
 _MOST_ODDS: Final = 30.0
 
@@ -61,17 +65,24 @@ class FitCurves:
         pairs: a curve for each of :data:`PAIRS`.
         group: what the summed log odds of a group with several pairs are multiplied by (0, 1].
         rules: weight of the rules' score beside the learned similarity in ``harmony``.
+        drum_rules: that in ``clip_drums``.
+        judge: weight of the judge's opinion beside the summed log odds; 0 where it is not asked.
+        judged: from that sum to log odds, for groups of each of :data:`JUDGED` that it saw.
     """
 
     pairs: Mapping[str, Curve]
     group: float
     rules: float
+    drum_rules: float
+    judge: float
+    judged: Mapping[str, Curve]
 
     @classmethod
-    def plain(cls, *, rules: float) -> FitCurves:
+    def plain(cls, *, rules: float, drum_rules: float = 1.0, judge: float = 0.0) -> FitCurves:
         """Evidence as log odds, before anything is fitted."""
-        ones, zeros = (1.0,) * len(CURVE_BARS), (0.0,) * len(CURVE_BARS)
-        return cls({pair: Curve(ones, zeros) for pair in PAIRS}, 1.0, rules)
+        same = Curve((1.0,) * len(CURVE_BARS), (0.0,) * len(CURVE_BARS))
+        pairs, groups = dict.fromkeys(PAIRS, same), dict.fromkeys(JUDGED, same)
+        return cls(pairs, 1.0, rules, drum_rules, judge, groups)
 
     @classmethod
     def of(cls, numbers: Mapping[str, float]) -> FitCurves:
@@ -80,19 +91,22 @@ class FitCurves:
         Raises:
             KeyError: one is missing.
         """
-        pairs = {
-            pair: Curve(
-                tuple(float(numbers[f"{pair}.slope.{bars}"]) for bars in CURVE_BARS),
-                tuple(float(numbers[f"{pair}.offset.{bars}"]) for bars in CURVE_BARS),
+        curves = {
+            name: Curve(
+                tuple(float(numbers[f"{name}.slope.{bars}"]) for bars in CURVE_BARS),
+                tuple(float(numbers[f"{name}.offset.{bars}"]) for bars in CURVE_BARS),
             )
-            for pair in PAIRS
+            for name in (*PAIRS, *JUDGED)
         }
-        return cls(pairs, float(numbers["group.scale"]), float(numbers["rules.weight"]))
+        judged = {name: curves.pop(name) for name in JUDGED}
+        group, rules, drum_rules, judge = (float(numbers[name]) for name in _WEIGHTS)
+        return cls(curves, group, rules, drum_rules, judge, judged)
 
     def record(self) -> dict[str, float]:
         """As numbers by name, for a checkpoint."""
-        numbers = {"group.scale": self.group, "rules.weight": self.rules}
-        for pair, curve in self.pairs.items():
+        weights = (self.group, self.rules, self.drum_rules, self.judge)
+        numbers = dict(zip(_WEIGHTS, weights, strict=True))
+        for name, curve in {**self.pairs, **self.judged}.items():
             for bars, slope, offset in zip(CURVE_BARS, curve.slopes, curve.offsets, strict=True):
-                numbers |= {f"{pair}.slope.{bars}": slope, f"{pair}.offset.{bars}": offset}
+                numbers |= {f"{name}.slope.{bars}": slope, f"{name}.offset.{bars}": offset}
         return numbers

@@ -28,14 +28,18 @@ from engine.analysis.records import (
 __all__ = [
     "BLOCK_DILATIONS",
     "CONTEXT",
+    "JUDGE_PITCH",
+    "JUDGE_RHYTHM",
     "PITCH_INPUTS",
     "TAPS",
     "BeatInput",
     "FitSizes",
     "beat_input",
+    "blocks",
     "circulant",
     "dense_weights",
     "pitch_tower",
+    "rhythm_input",
     "rhythm_tower",
     "shapes_of",
 ]
@@ -55,7 +59,15 @@ _CHROMA_COMPRESSION: Final = 100.0
 _PATTERN: Final = 3 * STEPS_PER_BEAT + 2
 #: Beats whose embedding is shorter than this before scaling have nothing to say.
 _LEAST_NORM: Final = 1e-6
+#: The judge's two halves; its context is the query's and, but for the bar's phase, the bed's.
+JUDGE_PITCH: Final = "judge_pitch"
+JUDGE_RHYTHM: Final = "judge_rhythm"
+JUDGE_CONTEXT: Final = CONTEXT + 4
+#: Onsets of query, bed and drums, which of them sound, and the bar's phase.
+JUDGE_PATTERN: Final = 3 * 3 * STEPS_PER_BEAT + 3 + 2
 _PITCH_TOWERS: Final = ("voice", "stem")
+_RHYTHM_TOWERS: Final = ("stem_rhythm", "drum_rhythm")
+_CIRCULANT: Final = (*_PITCH_TOWERS, JUDGE_PITCH)
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -69,12 +81,16 @@ class FitSizes:
         pitch_values: values per pitch class and beat of an embedding.
         rhythm_width: values per beat inside the rhythm towers.
         rhythm_values: values per beat of a rhythm embedding.
+        judge_channels: values per pitch class inside the judge (:mod:`engine.models.fit_judge`).
+        judge_width: values per beat of its rhythm and of its head.
     """
 
     channels: int = 24
     pitch_values: int = 2
     rhythm_width: int = 64
     rhythm_values: int = 16
+    judge_channels: int = 16
+    judge_width: int = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,22 +122,37 @@ def beat_input(
         beats_per_bar: metre.
         transpose: semitones up.
     """
-    sounding = active.astype(np.float32)
-    turn = 2 * np.pi * (np.arange(active.size) % beats_per_bar) / beats_per_bar
-    phase = np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
-    strength = rows["onsets"].astype(np.float32) * np.float32(1 / 255)
-    density = np.minimum(strength.sum(axis=1) / 2, 2.0)
-    context = np.concatenate([sounding[:, None], density, phase], axis=1).astype(np.float32)
-    pattern = np.concatenate([strength.reshape(active.size, -1), phase], axis=1)
+    context, pattern = rhythm_input(rows["onsets"], active, beats_per_bar=beats_per_bar)
     whole = rows["chroma"].astype(np.float32)
     chroma = np.concatenate([whole[:, :, None], _halves(rows["logfreq"], whole)], axis=2)
-    chroma = np.roll(chroma, transpose, axis=1) * sounding[:, None, None]
+    chroma = np.roll(chroma, transpose, axis=1) * active[:, None, None]
     return BeatInput(
         np.ascontiguousarray(chroma.reshape(active.size, -1), dtype=np.float32),
         context,
-        pattern.astype(np.float32),
-        sounding,
+        pattern,
+        active.astype(np.float32),
     )
+
+
+def rhythm_input(
+    onsets: NDArray[np.uint8], active: NDArray[np.bool_], *, beats_per_bar: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Context and pattern of beats that begin on a downbeat, see :class:`BeatInput`.
+
+    Args:
+        onsets: (…, beats, 12, 3) as in :data:`~engine.analysis.records.BEAT_ROW`.
+        active: (…, beats) bool.
+        beats_per_bar: metre.
+    """
+    turn = 2 * np.pi * (np.arange(active.shape[-1]) % beats_per_bar) / beats_per_bar
+    phase = np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
+    phase = np.broadcast_to(phase, (*active.shape, 2))
+    strength = onsets.astype(np.float32) * np.float32(1 / 255)
+    density = np.minimum(strength.sum(axis=-2) / 2, 2.0)
+    sounding = active[..., None].astype(np.float32)
+    context = np.concatenate([sounding, density, phase], axis=-1, dtype=np.float32)
+    hits = strength.reshape(*active.shape, -1)
+    return context, np.concatenate([hits, phase], axis=-1, dtype=np.float32)
 
 
 def _halves(logfreq: NDArray[np.uint8], whole: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,24 +174,40 @@ def _halves(logfreq: NDArray[np.uint8], whole: NDArray[np.float32]) -> NDArray[n
 def shapes_of(sizes: FitSizes) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight of the whole model."""
     shapes: dict[str, tuple[int, ...]] = {}
-    c, w = sizes.channels, sizes.rhythm_width
     for tower in _PITCH_TOWERS:
-        shapes[f"{tower}.in"] = (12, PITCH_INPUTS, c)
-        shapes[f"{tower}.context"] = (CONTEXT, c)
-        shapes[f"{tower}.bias"] = (c,)
-        for block in range(len(BLOCK_DILATIONS)):
-            shapes[f"{tower}.{block}.time"] = (TAPS, c)
-            shapes[f"{tower}.{block}.mix"] = (12, c, c)
-            shapes[f"{tower}.{block}.bias"] = (c,)
-        shapes[f"{tower}.out"] = (12, c, sizes.pitch_values)
-    for tower in ("stem_rhythm", "drum_rhythm"):
-        shapes[f"{tower}.in"] = (_PATTERN, w)
-        shapes[f"{tower}.bias"] = (w,)
-        for block in range(len(BLOCK_DILATIONS)):
-            shapes[f"{tower}.{block}.time"] = (TAPS, w)
-            shapes[f"{tower}.{block}.mix"] = (w, w)
-            shapes[f"{tower}.{block}.bias"] = (w,)
-        shapes[f"{tower}.out"] = (w, sizes.rhythm_values)
+        shapes |= _pitch_shapes(tower, PITCH_INPUTS, CONTEXT, sizes.channels)
+        shapes[f"{tower}.out"] = (12, sizes.channels, sizes.pitch_values)
+    for tower in _RHYTHM_TOWERS:
+        shapes |= _rhythm_shapes(tower, _PATTERN, sizes.rhythm_width)
+        shapes[f"{tower}.out"] = (sizes.rhythm_width, sizes.rhythm_values)
+    c, w = sizes.judge_channels, sizes.judge_width
+    pitched = PITCH_INPUTS + 1 + 2 * sizes.pitch_values
+    shapes |= _pitch_shapes(JUDGE_PITCH, pitched, JUDGE_CONTEXT, c)
+    shapes |= _rhythm_shapes(JUDGE_RHYTHM, JUDGE_PATTERN, w)
+    for layer, inputs, outputs in (("beat", 2 * c + w, w), ("head", w, w), ("odds", w, 1)):
+        shapes[f"judge_{layer}.in"], shapes[f"judge_{layer}.bias"] = (inputs, outputs), (outputs,)
+    return shapes
+
+
+def _pitch_shapes(tower: str, inputs: int, context: int, c: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{tower}.in": (12, inputs, c),
+        f"{tower}.context": (context, c),
+        f"{tower}.bias": (c,),
+    }
+    for block in range(len(BLOCK_DILATIONS)):
+        shapes[f"{tower}.{block}.time"] = (TAPS, c)
+        shapes[f"{tower}.{block}.mix"] = (12, c, c)
+        shapes[f"{tower}.{block}.bias"] = (c,)
+    return shapes
+
+
+def _rhythm_shapes(tower: str, inputs: int, w: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {f"{tower}.in": (inputs, w), f"{tower}.bias": (w,)}
+    for block in range(len(BLOCK_DILATIONS)):
+        shapes[f"{tower}.{block}.time"] = (TAPS, w)
+        shapes[f"{tower}.{block}.mix"] = (w, w)
+        shapes[f"{tower}.{block}.bias"] = (w,)
     return shapes
 
 
@@ -177,9 +224,9 @@ def dense_weights(weights: Weights) -> dict[str, NDArray[np.float32]]:
     dense = {name: values.astype(np.float32) for name, values in weights.items()}
     for name, values in dense.items():
         tower, kind = name.split(".")[0], name.rsplit(".", 1)[1]
-        if tower in _PITCH_TOWERS and kind in ("in", "mix", "out"):
+        if tower in _CIRCULANT and kind in ("in", "mix", "out"):
             dense[name] = circulant(values)
-        elif tower in _PITCH_TOWERS and kind in ("time", "bias"):
+        elif tower in _CIRCULANT and kind in ("time", "bias"):
             dense[name] = np.tile(values, 12)
     return dense
 
@@ -196,7 +243,7 @@ def pitch_tower(weights: Weights, tower: str, beats: BeatInput) -> NDArray[np.fl
     """
     context = np.tile(beats.context @ weights[f"{tower}.context"], 12) + weights[f"{tower}.bias"]
     hidden = np.maximum(beats.chroma @ weights[f"{tower}.in"] + context, 0)
-    hidden = _blocks(weights, tower, hidden)
+    hidden = blocks(weights, tower, hidden)
     values = _weighed(hidden @ weights[f"{tower}.out"], beats.active, unit=tower != "voice")
     return values.reshape(values.shape[0], 12, -1)
 
@@ -210,12 +257,12 @@ def rhythm_tower(weights: Weights, tower: str, beats: BeatInput) -> NDArray[np.f
         beats: the part.
     """
     hidden = np.maximum(beats.pattern @ weights[f"{tower}.in"] + weights[f"{tower}.bias"], 0)
-    hidden = _blocks(weights, tower, hidden)
+    hidden = blocks(weights, tower, hidden)
     return _weighed(hidden @ weights[f"{tower}.out"], beats.active, unit=tower == "drum_rhythm")
 
 
-def _blocks(weights: Weights, tower: str, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Residual blocks: a convolution over beats, then a mix of the values of each beat."""
+def blocks(weights: Weights, tower: str, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Residual blocks over (…, beats, n): a convolution over beats, then a mix of each beat."""
     for block, dilation in enumerate(BLOCK_DILATIONS):
         seen = _over_beats(hidden, weights[f"{tower}.{block}.time"], dilation)
         mixed = seen @ weights[f"{tower}.{block}.mix"] + weights[f"{tower}.{block}.bias"]
@@ -226,13 +273,15 @@ def _blocks(weights: Weights, tower: str, hidden: NDArray[np.float32]) -> NDArra
 def _over_beats(
     hidden: NDArray[np.float32], taps: NDArray[np.float32], dilation: int
 ) -> NDArray[np.float32]:
-    """Depthwise convolution over beats, silence beyond the ends: (beats, n) with (taps, n)."""
-    reach = (TAPS // 2) * dilation
-    padded = np.pad(hidden, ((reach, reach), (0, 0)))
-    total = np.zeros_like(hidden)
+    """Depthwise convolution over beats, silence beyond the ends: (…, beats, n) with (taps, n)."""
+    total: NDArray[np.float32] = hidden * taps[TAPS // 2]
+    beats = hidden.shape[-2]
     for tap in range(TAPS):
-        low = tap * dilation
-        total += padded[low : low + hidden.shape[0]] * taps[tap]
+        step = (tap - TAPS // 2) * dilation
+        if step and abs(step) < beats:
+            here = slice(max(0, -step), beats - max(0, step))
+            there = slice(here.start + step, here.stop + step)
+            total[..., here, :] += hidden[..., there, :] * taps[tap]
     return total
 
 

@@ -4,10 +4,10 @@ For every window of a batch the voice must pick its own bed among all beds of th
 twelve transpositions, and among its own bed moved by a few beats (in-batch contrast, van den Oord
 et al. 2018, InfoNCE, section 2.3). No two windows of a batch come from one composition, and moved
 beds that sound nearly the same as the true one do not count as wrong. The harmonic stem picks its
-drums likewise, without transpositions; there is no such tower for the voice, because it learned
-nothing (mean normalised rank .50 on validation songs). Afterwards a logistic curve turns
-similarities into the probability that a window belongs, against windows of other songs in their
-best of seven keys (Platt 1999), fitted on validation songs.
+drums likewise, and so does the query, both without transpositions. When the towers are done the
+judge learns to tell original from matched and broken groups (:mod:`engine.training.fit_judge`).
+Afterwards logistic curves turn similarities and the judge's opinion into the probability that
+stems belong together (Platt 1999), fitted on validation songs.
 
 ``python -m engine.training.fit --data CORPUS --out fit.safetensors`` trains and writes it all; what
 may be given as data, and how it is split, says :mod:`engine.training.fit_material`.
@@ -28,12 +28,14 @@ import torch
 
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import FitCurves
+from engine.models.fit_curves import JUDGED, FitCurves
 from engine.models.fit_net import FitSizes, dense_weights
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
-from engine.training.fit_calibration import calibrated, group_log_odds, reliability
+from engine.training.fit_calibration import calibrated, reliability
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
 from engine.training.fit_data import FitBank, chosen_windows
+from engine.training.fit_judge import judge_loss
+from engine.training.fit_judge_calibration import judged_log_odds, with_judge
 from engine.training.fit_loss import batch_loss
 from engine.training.fit_material import FitMaterial, WindowSource, open_fit_material
 from engine.training.fit_towers import FitTowers
@@ -54,27 +56,31 @@ class FitSettings:
 
     Args:
         sizes: widths of the towers.
-        steps: batches.
-        schedule: batches over which the learning rate falls to its floor; a run may end before.
+        steps: batches for the towers.
+        judge_steps: batches for the judge, after the towers.
+        schedule: batches over which the towers' learning rate falls; a run may end before.
         batch: windows in a batch, fewer when there are not so many compositions.
         bank: windows that are rendered at a time.
         bank_passes: how often a bank's windows are drawn on average before the next is rendered.
         learning_rate: highest rate of AdamW.
         weight_decay: of AdamW.
         rules: weight of the rules' score beside the learned similarity, chosen on validation songs.
+        drum_rules: that for drums under the clip.
         seed: of weights, windows and sounds.
         threads: of torch.
     """
 
     sizes: FitSizes = field(default_factory=FitSizes)
-    steps: int = 1000
-    schedule: int = 1000
+    steps: int = 4000
+    judge_steps: int = 1000
+    schedule: int = 4000
     batch: int = 80
     bank: int = 4000
     bank_passes: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    rules: float = 0.2
+    rules: float = 0.1
+    drum_rules: float = 0.3
     seed: int = 0
     threads: int = 1
 
@@ -84,8 +90,10 @@ class FitSettings:
         return {**plain, **asdict(self.sizes)}
 
     def rate(self, step: int) -> float:
-        """Learning rate: a short rise, then half a cosine."""
+        """Learning rate: a short rise, then half a cosine; the judge begins anew."""
         done = min(1.0, (step + 1) / self.schedule)
+        if step >= self.steps:
+            done = (step + 1 - self.steps) / self.judge_steps
         rise = min(1.0, done / _WARM_UP)
         return self.learning_rate * (rise * 0.5 * (1 + math.cos(math.pi * done)) + _LEAST_RATE)
 
@@ -157,7 +165,7 @@ def train_towers(
     """Only the loop, all in memory."""
     towers = FitTowers(settings.sizes, seed=settings.seed)
     job = _job(towers, source, settings, report=report)
-    for number in range(settings.steps):
+    for number in range(job.steps):
         job.step(number)
     return towers
 
@@ -174,10 +182,11 @@ def publish(
     """Write the half-precision checkpoint that ranking reads; returns its metrics."""
     halves = {name: w.astype(np.float16) for name, w in towers.weights().items()}
     rounded = {name: w.astype(np.float32) for name, w in halves.items()}
-    plain = FitCurves.plain(rules=settings.rules)
+    plain = FitCurves.plain(rules=settings.rules, drum_rules=settings.drum_rules)
     model = FitModel(dense_weights(rounded), settings.sizes, plain)
     drawn = material.val_whole(settings.seed + 1)
     model = replace(model, curves=calibrated(model, drawn, seed=settings.seed + 1))
+    model = replace(model, curves=with_judge(model, drawn, seed=settings.seed + 1))
     metrics = {"steps_done": float(outcome.steps_done), **_measured(model, material, settings.seed)}
     record: dict[str, Plain] = {**job.settings, **model.curves.record()}
     info = CheckpointInfo("fit", record, job.data_sha, metrics)
@@ -196,8 +205,7 @@ def _measured(model: FitModel, material: FitMaterial, seed: int) -> dict[str, fl
     }
     drawn = material.val_whole(seed + 2)
     for bars in (8, 16):
-        sums = group_log_odds(model, drawn, bars=bars, seed=seed + 2)
-        true, foreign = (odds * np.float32(model.curves.group) for odds in sums)
+        true, foreign = judged_log_odds(model, drawn, bars=bars, seed=seed + 2)[JUDGED[1]]
         if true.size and foreign.size:
             metrics[f"val.calibration_error.{bars}_bars"] = reliability(true, foreign).error
     return metrics
@@ -216,13 +224,15 @@ def _job(
         towers.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     batches = Batches(source, settings)
+    total = settings.steps + settings.judge_steps
 
     def step(number: int) -> tuple[float, ...]:
         rate = settings.rate(number)
         for group in optimiser.param_groups:
             group["lr"] = rate
         towers.half_precision = True
-        loss = batch_loss(towers, *batches.at(number))
+        lesson = batch_loss if number < settings.steps else judge_loss
+        loss = lesson(towers, *batches.at(number))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
@@ -230,7 +240,7 @@ def _job(
         towers.half_precision = False
         value = float(loss.detach())
         if report is not None and (number + 1) % _REPORT_STEPS == 0:
-            report(f"step {number + 1} of {settings.steps}, loss {value:.3f}")
+            report(f"step {number + 1} of {total}, loss {value:.3f}")
         return value, rate
 
     return Job(
@@ -238,7 +248,7 @@ def _job(
         model=towers,
         optimiser=optimiser,
         step=step,
-        steps=settings.steps,
+        steps=total,
         columns=("loss", "learning_rate"),
         settings=settings.record(),
         data_sha=data_sha,
@@ -253,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("fit.safetensors"))
     parser.add_argument("--steps", type=int, default=FitSettings().steps)
+    parser.add_argument("--judge-steps", type=int, default=FitSettings().judge_steps)
     parser.add_argument("--schedule", type=int, default=None, help="as many as --steps by default")
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--seed", type=int, default=0)
@@ -271,7 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         material,
         out,
         settings=FitSettings(
-            steps=given.steps, schedule=given.schedule or given.steps, seed=given.seed
+            steps=given.steps,
+            judge_steps=given.judge_steps,
+            schedule=given.schedule or given.steps,
+            seed=given.seed,
         ),
         minutes=given.minutes,
         resume=given.resume,

@@ -27,10 +27,14 @@ from engine.training.midi_corpus import MidiSong
 __all__ = [
     "PairEvidence",
     "Reliability",
+    "by_stem",
     "calibrated",
+    "clip_of",
     "drawn_songs",
     "evidence",
     "group_log_odds",
+    "plain_curves",
+    "platt",
     "reliability",
 ]
 
@@ -107,11 +111,11 @@ def evidence(
     search = Search(_KEYS, keep=len(songs))
     found = {pair: np.full((len(songs), len(songs)), np.nan, np.float32) for pair in PAIRS}
     for row, song in enumerate(songs):
-        clip = _clip(song.rows["vocals"], bars, rng)
+        clip = clip_of(song.rows["vocals"], bars, rng)
         if clip is None:
             continue
-        beds = _by_stem(ranker.place(clip, pools["harmonic"], search))
-        drums = _by_stem(ranker.place(clip, pools["drums"], search))
+        beds = by_stem(ranker.place(clip, pools["harmonic"], search))
+        drums = by_stem(ranker.place(clip, pools["drums"], search))
         for index, fit in beds.items():
             found["harmony"][row, index] = ranker.log_odds_of(fit)
         for index, fit in drums.items():
@@ -127,21 +131,26 @@ def evidence(
 
 def calibrated(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitCurves:
     """The curves of a model, from validation songs."""
-    plain = replace(model, curves=FitCurves.plain(rules=model.curves.rules))
+    plain = replace(model, curves=plain_curves(model))
     fitted: dict[str, list[tuple[float, float]]] = {pair: [] for pair in PAIRS}
     for bars in CURVE_BARS:
         for pair, seen in evidence(plain, songs, bars=bars, seed=seed).items():
-            fitted[pair].append(_platt(*_classes(seen)))
+            fitted[pair].append(platt(*_classes(seen)))
     pairs = {
         pair: Curve(tuple(s for s, _ in numbers), tuple(o for _, o in numbers))
         for pair, numbers in fitted.items()
     }
-    curves = FitCurves(pairs, 1.0, model.curves.rules)
+    curves = replace(plain_curves(model), pairs=pairs)
     tuned = replace(model, curves=curves)
     sums = [group_log_odds(tuned, songs, bars=bars, seed=seed + 1) for bars in (8, 16)]
     true = np.concatenate([one for one, _ in sums])
     foreign = np.concatenate([other for _, other in sums])
     return replace(curves, group=_scale(true, foreign))
+
+
+def plain_curves(model: FitModel) -> FitCurves:
+    """A model's curves before anything is fitted: bare evidence, and no judge."""
+    return FitCurves.plain(rules=model.curves.rules, drum_rules=model.curves.drum_rules)
 
 
 def group_log_odds(
@@ -189,7 +198,7 @@ def _classes(seen: PairEvidence) -> tuple[NDArray[np.float32], NDArray[np.float3
     return seen.values[seen.true & there], seen.values[seen.foreign & there]
 
 
-def _clip(voice: NDArray[np.void], bars: int, rng: np.random.Generator) -> ClipFeatures | None:
+def clip_of(voice: NDArray[np.void], bars: int, rng: np.random.Generator) -> ClipFeatures | None:
     """A stretch in which the voice sings, from a random bar; None when there is none."""
     beats = bars * _BEATS_PER_BAR
     singing = np.concatenate([[0], np.cumsum(sounding(voice))])
@@ -202,11 +211,12 @@ def _clip(voice: NDArray[np.void], bars: int, rng: np.random.Generator) -> ClipF
     return ClipFeatures(rows, sounding(rows), _BEATS_PER_BAR)
 
 
-def _by_stem(fits: Sequence[Fit]) -> dict[int, Fit]:
+def by_stem(fits: Sequence[Fit]) -> dict[int, Fit]:
+    """Placements by the number of their stem."""
     return {fit.index: fit for fit in fits}
 
 
-def _platt(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> tuple[float, float]:
+def platt(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> tuple[float, float]:
     """Logistic regression with both classes weighted alike, by Newton's method."""
     x = np.concatenate([true, foreign]).astype(np.float64)
     y = np.concatenate([np.ones(true.size), np.zeros(foreign.size)])

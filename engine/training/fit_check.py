@@ -2,7 +2,8 @@
 
 Every window of eight bars is one candidate, as if it were a stem of its own; the true one competes
 with the windows of other compositions only, because a song's other windows are near-duplicates.
-The normalised rank is the share of those that score higher (0 best, 0.5 chance; ties count half).
+The score is the one that a question for this one role is ranked by. The normalised rank is the
+share of those that score higher (0 best, 0.5 chance; ties count half).
 *Key given* leaves all windows in their own keys; *near* lets each take its best of the seven
 transpositions that ranking tries by default; *any key* its best of twelve. Intervals resample
 songs, not windows (percentile bootstrap, Efron 1979).
@@ -103,8 +104,10 @@ def ranks(
     for number, rows in enumerate(pairs.queries):
         clip = ClipFeatures(rows, sounding(rows), 4)
         scores = np.full(len(pool), -np.inf)
-        for fit in ranker.place(clip, pool, search):
-            scores[fit.index] = fit.score
+        fits = ranker.place(clip, pool, search)
+        if fits:
+            found, _ = ranker.score_groups(clip, {pairs.role: [(pool, fit) for fit in fits]})
+            scores[[fit.index for fit in fits]] = found
         others = scores[groups != groups[number]]
         better = np.sum(others > scores[number]) + 0.5 * np.sum(others == scores[number])
         result[number] = better / max(others.size, 1)

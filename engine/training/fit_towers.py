@@ -7,6 +7,7 @@ residual branches small.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,13 +15,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, NestedIOFunction
 
-from engine.models.fit_net import BLOCK_DILATIONS, TAPS, FitSizes, shapes_of
+from engine.models.fit_net import (
+    BLOCK_DILATIONS,
+    JUDGE_PITCH,
+    JUDGE_RHYTHM,
+    TAPS,
+    FitSizes,
+    shapes_of,
+)
 
-__all__ = ["FitTowers"]
+__all__ = ["FitTowers", "JudgeInput"]
+
+
+@dataclass(frozen=True, eq=False)
+class JudgeInput:
+    """Examples as the judge sees them.
+
+    Args:
+        chroma: (examples, beats, 12 * values) chromas and embeddings of query and bed.
+        context: (examples, beats, 10) of query and bed.
+        pattern: (examples, beats, 113) onsets of query, bed and drums, sounding of each, phase.
+    """
+
+    chroma: Tensor
+    context: Tensor
+    pattern: Tensor
 
 
 class FitTowers(nn.Module):
-    """All four towers and the two temperatures."""
+    """All four towers, the judge, and the two temperatures."""
 
     def __init__(self, sizes: FitSizes, *, seed: int) -> None:
         super().__init__()
@@ -53,12 +76,7 @@ class FitTowers(nn.Module):
         """(songs, beats, 12, values), see :func:`engine.models.fit_net.pitch_tower`."""
         around = context @ self.weight(f"{tower}.context") + self.weight(f"{tower}.bias")
         hidden = self._times(chroma, f"{tower}.in") + around.repeat(1, 1, 12)
-        hidden = torch.relu(hidden)
-        for block, dilation in enumerate(BLOCK_DILATIONS):
-            taps = self.weight(f"{tower}.{block}.time").repeat(1, 12)
-            mixed = self._times(_over_beats(hidden, taps, dilation), f"{tower}.{block}.mix")
-            bias = self.weight(f"{tower}.{block}.bias").repeat(12)
-            hidden = hidden + torch.relu(mixed + bias)
+        hidden = self._pitch_blocks(tower, torch.relu(hidden))
         values = self._times(hidden, f"{tower}.out")
         weighed = _weighed(values, active, unit=tower != "voice")
         return weighed.reshape(*values.shape[:2], 12, -1)
@@ -66,12 +84,40 @@ class FitTowers(nn.Module):
     def rhythm(self, tower: str, pattern: Tensor, active: Tensor) -> Tensor:
         """(songs, beats, values), see :func:`engine.models.fit_net.rhythm_tower`."""
         hidden = torch.relu(pattern @ self.weight(f"{tower}.in") + self.weight(f"{tower}.bias"))
+        values = self._rhythm_blocks(tower, hidden) @ self.weight(f"{tower}.out")
+        return _weighed(values, active, unit=tower == "drum_rhythm")
+
+    def judge(self, seen: JudgeInput) -> Tensor:
+        """(examples,) log odds, see :func:`engine.models.fit_judge.judge`."""
+        around = seen.context @ self.weight(f"{JUDGE_PITCH}.context")
+        around = (around + self.weight(f"{JUDGE_PITCH}.bias")).repeat(1, 1, 12)
+        hidden = torch.relu(self._times(seen.chroma, f"{JUDGE_PITCH}.in") + around)
+        examples, beats = seen.chroma.shape[:2]
+        classes = self._pitch_blocks(JUDGE_PITCH, hidden).reshape(examples, beats, 12, -1)
+        heard = torch.relu(self._layer(JUDGE_RHYTHM, seen.pattern))
+        rhythm = self._rhythm_blocks(JUDGE_RHYTHM, heard)
+        found = torch.cat([classes.mean(dim=2), classes.amax(dim=2), rhythm], dim=2)
+        beat = torch.relu(self._layer("judge_beat", found))
+        head = torch.relu(self._layer("judge_head", beat.mean(dim=1)))
+        return self._layer("judge_odds", head)[:, 0]
+
+    def _layer(self, name: str, values: Tensor) -> Tensor:
+        return values @ self.weight(f"{name}.in") + self.weight(f"{name}.bias")
+
+    def _pitch_blocks(self, tower: str, hidden: Tensor) -> Tensor:
+        for block, dilation in enumerate(BLOCK_DILATIONS):
+            taps = self.weight(f"{tower}.{block}.time").repeat(1, 12)
+            mixed = self._times(_over_beats(hidden, taps, dilation), f"{tower}.{block}.mix")
+            bias = self.weight(f"{tower}.{block}.bias").repeat(12)
+            hidden = hidden + torch.relu(mixed + bias)
+        return hidden
+
+    def _rhythm_blocks(self, tower: str, hidden: Tensor) -> Tensor:
         for block, dilation in enumerate(BLOCK_DILATIONS):
             mixed = _over_beats(hidden, self.weight(f"{tower}.{block}.time"), dilation)
             mixed = mixed @ self.weight(f"{tower}.{block}.mix")
             hidden = hidden + torch.relu(mixed + self.weight(f"{tower}.{block}.bias"))
-        values = hidden @ self.weight(f"{tower}.out")
-        return _weighed(values, active, unit=tower == "drum_rhythm")
+        return hidden
 
     def _times(self, hidden: Tensor, name: str) -> Tensor:
         """A circulant layer; in half precision while training, where that is much faster."""

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.fit_checkpoint import load_fit
 from engine.models.stem_jepa import JepaConfig, StemJepa
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from tests.dawlink.cli.conftest import Music
@@ -115,7 +114,7 @@ def test_the_fit_model_is_checked_as_well(
     """Its checkpoint comes with dawlink; here one stands in for it that was spoiled."""
     path = tmp_path / "fit.safetensors"
     damage(path, "fit")
-    monkeypatch.setattr(load_fit, "__defaults__", (path,))
+    monkeypatch.setattr("engine.models.registry.SHIPPED", tmp_path)
     ran = own("suggest", music.clip, "--model", "fit", "--json")
     code = "checkpoint_kind" if damage is of_another_kind else "checkpoint_damaged"
     refused(ran, 4, code, "dawlink train fit")

@@ -10,14 +10,16 @@ import torch
 from engine.errors import MissingDependency
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import load_fit
-from engine.models.fit_curves import Curve, FitCurves
+from engine.models.fit_curves import JUDGED, Curve, FitCurves
 from engine.models.fit_net import PITCH_INPUTS, FitSizes, beat_input, shapes_of
 from engine.models.ranker import Search
 from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 from engine.training.fit_towers import FitTowers
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
-SIZES = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
+SIZES = FitSizes(
+    channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=3, judge_width=5
+)
 CURVES = FitCurves(
     {
         "harmony": Curve((12.0,) * 4, (-6.0,) * 4),
@@ -26,6 +28,9 @@ CURVES = FitCurves(
     },
     group=0.8,
     rules=0.1,
+    drum_rules=1.0,
+    judge=0.5,
+    judged=dict.fromkeys(JUDGED, Curve((0.7,) * 4, (-0.1,) * 4)),
 )
 SHIFTS = Search(semitones=tuple(range(-3, 4)), keep=8)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.models.fit_curves import CURVE_BARS, PAIRS, Curve, FitCurves, probability
+from engine.models.fit_curves import CURVE_BARS, JUDGED, PAIRS, Curve, FitCurves, probability
 
 CURVE = Curve((2.0, 4.0, 6.0, 8.0), (-1.0, -1.0, -2.0, -4.0))
 
@@ -29,10 +29,12 @@ def test_a_curve_is_read_between_the_lengths_it_was_fitted_at(
 
 
 def test_curves_survive_their_record() -> None:
-    curves = FitCurves(dict.fromkeys(PAIRS, CURVE), group=0.7, rules=0.2)
+    curves = FitCurves(
+        dict.fromkeys(PAIRS, CURVE), 0.7, 0.2, 0.9, 1.3, dict.fromkeys(JUDGED, CURVE)
+    )
     record = curves.record()
     assert FitCurves.of(record) == curves
-    assert len(record) == 2 + 2 * len(PAIRS) * len(CURVE_BARS)
+    assert len(record) == 4 + 2 * len((*PAIRS, *JUDGED)) * len(CURVE_BARS)
     del record["stem_drums.offset.16"]
     with pytest.raises(KeyError, match=r"stem_drums\.offset\.16"):
         FitCurves.of(record)

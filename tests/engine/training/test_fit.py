@@ -32,8 +32,12 @@ from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
 from tests.engine.training.scores import made_up_song, write_corpus
 
-TINY = FitSizes(channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4)
-QUICK = FitSettings(sizes=TINY, steps=40, schedule=40, batch=16, bank=120, bank_passes=3, threads=1)
+TINY = FitSizes(
+    channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=4, judge_width=8
+)
+QUICK = FitSettings(
+    sizes=TINY, steps=40, judge_steps=1, schedule=40, batch=16, bank=120, bank_passes=3, threads=1
+)
 
 
 def opened(folder: Path, *data: Path) -> FitMaterial:
@@ -122,7 +126,9 @@ def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     songs = [made_up_song(seed) for seed in range(9)]
     write_corpus(tmp_path / "corpus", songs, val=2)
-    few = FitSettings(sizes=TINY, steps=3, schedule=3, batch=6, bank=12, bank_passes=1, threads=1)
+    few = FitSettings(
+        sizes=TINY, steps=3, judge_steps=2, schedule=3, batch=6, bank=12, bank_passes=1
+    )
     material = opened(tmp_path, tmp_path / "corpus")
 
     def trained(name: str, **options: float | bool) -> dict[str, np.ndarray]:

@@ -1,0 +1,183 @@
+"""How much the judge of the fit model counts, and what its groups' scores mean.
+
+On validation songs, as in use: a clip of each is asked for in a library of all, and the towers
+place every stem. The judge's weight is the one under which the true bed, alone and with its drums,
+is most likely to be picked from among the foreign ones that the towers like best (conditional
+logistic regression, McFadden 1974). Curves then turn the weighted sum into the probability that a
+group belongs together, against randomly drawn foreign stems at even odds (Platt 1999).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.models.fit import FitRanker
+from engine.models.fit_checkpoint import FitModel
+from engine.models.fit_curves import CURVE_BARS, JUDGED, Curve, FitCurves
+from engine.models.fit_groups import Members
+from engine.models.ranker import ClipFeatures, Fit, Search
+from engine.training.fit_calibration import by_stem, clip_of, platt
+from engine.training.fit_check import pool_of
+from engine.training.fit_windows import SongRows
+
+__all__ = ["JudgedGroups", "judge_weight", "judged_groups", "judged_log_odds", "with_judge"]
+
+_KEYS: Final = tuple(range(-3, 4))
+#: Clips that the weight is chosen on [bars].
+_WEIGHED_BARS: Final = (8, 16)
+_WEIGHTS: Final = np.linspace(0.0, 3.0, 61)
+#: What weighted sums may be multiplied by, so that only the judge's share is compared.
+_SCALES: Final = np.geomspace(0.2, 5.0, 33)
+#: Foreign stems of a question, the best by the towers and random ones: alone, and with drums.
+_ALONE, _WITH_DRUMS = (40, 23), (4, 3)
+#: Gain in log likelihood per question below which the judge is not worth asking.
+_WORTH: Final = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedGroups:
+    """Groups of each question: the true one first, then the best foreign ones, then random ones.
+
+    Args:
+        odds: (questions, groups) summed log odds of the pairs.
+        opinion: (questions, groups) the judge's.
+        best: number of groups among which the true one, the first, must be found.
+    """
+
+    odds: NDArray[np.float32]
+    opinion: NDArray[np.float32]
+    best: int
+
+
+def with_judge(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitCurves:
+    """The curves of a model whose pairs are calibrated, with the judge's weight and curves."""
+    seen = {bars: judged_groups(model, songs, bars=bars, seed=seed) for bars in CURVE_BARS}
+    chosen = [seen[bars][name] for bars in _WEIGHED_BARS for name in JUDGED]
+    weight = judge_weight([groups for groups in chosen if groups.odds.size])
+    curves: dict[str, Curve] = {}
+    for name in JUDGED:
+        fitted = [_curve(seen[bars][name], weight) for bars in CURVE_BARS]
+        curves[name] = Curve(tuple(s for s, _ in fitted), tuple(o for _, o in fitted))
+    return replace(model.curves, judge=weight, judged=curves)
+
+
+def judged_groups(
+    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+) -> dict[str, JudgedGroups]:
+    """What towers and judge say of each question's groups, by the names of :data:`JUDGED`."""
+    ranker = FitRanker(model)
+    rng = np.random.default_rng([seed, bars, 1])
+    names = np.array([song.group for song in songs])
+    pools = {
+        role: pool_of([song.rows[role] for song in songs], role=role)
+        for role in ("harmonic", "drums")
+    }
+    search = Search(_KEYS, keep=len(songs))
+    found: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
+        name: [] for name in JUDGED
+    }
+    for row, song in enumerate(songs):
+        clip = clip_of(song.rows["vocals"], bars, rng)
+        if clip is None:
+            continue
+        placed = {role: by_stem(ranker.place(clip, pool, search)) for role, pool in pools.items()}
+        foreign = names != names[row]
+        for name, (best, others) in zip(JUDGED, (_ALONE, _WITH_DRUMS), strict=True):
+            roles = ("harmonic",) if name == JUDGED[0] else ("harmonic", "drums")
+            axes = [
+                [
+                    (pools[role], fit)
+                    for fit in _drawn(placed[role], row, foreign, best, others, rng)
+                ]
+                for role in roles
+            ]
+            if all(len(axis) == 1 + best + others for axis in axes):
+                found[name].append(_answers(ranker, clip, axes, best))
+    return {
+        name: _stacked(found[name], 1 + best ** (number + 1))
+        for number, (name, (best, _)) in enumerate(zip(JUDGED, (_ALONE, _WITH_DRUMS), strict=True))
+    }
+
+
+def judged_log_odds(
+    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Log odds of true and of random foreign groups as ranking scores them, by kind of group."""
+    found = {}
+    for name, groups in judged_groups(model, songs, bars=bars, seed=seed).items():
+        total = groups.odds + np.float32(model.curves.judge) * groups.opinion
+        odds = model.curves.judged[name].log_odds(total, bars)
+        found[name] = odds[:, 0], odds[:, groups.best :].ravel()
+    return found
+
+
+def judge_weight(questions: Sequence[JudgedGroups]) -> float:
+    """The weight under which the true groups are most likely; 0 where the judge is no help."""
+    if not questions:
+        return 0.0
+    likely = np.array([np.mean([_likelihood(groups, w) for groups in questions]) for w in _WEIGHTS])
+    best = int(likely.argmax())
+    return float(_WEIGHTS[best]) if likely[best] - likely[0] > _WORTH else 0.0
+
+
+def _likelihood(groups: JudgedGroups, weight: float) -> float:
+    """Mean log probability of the true group among the best foreign ones, at its best scale."""
+    odds = groups.odds[:, : groups.best].astype(np.float64)
+    total = odds + weight * groups.opinion[:, : groups.best]
+    scaled = _SCALES[:, None, None] * (total - total.max(axis=1, keepdims=True))
+    log_sums = np.log(np.exp(scaled).sum(axis=2))
+    return float((scaled[:, :, 0] - log_sums).mean(axis=1).max())
+
+
+def _curve(groups: JudgedGroups, weight: float) -> tuple[float, float]:
+    total = groups.odds + np.float32(weight) * groups.opinion
+    return platt(total[:, 0], total[:, groups.best :].ravel())
+
+
+def _drawn(
+    placed: dict[int, Fit],
+    row: int,
+    foreign: NDArray[np.bool_],
+    best: int,
+    others: int,
+    rng: np.random.Generator,
+) -> list[Fit]:
+    """The own stem, the best foreign ones and random foreign ones; fewer when there are not."""
+    if row not in placed:
+        return []
+    ranked = [index for index in placed if foreign[index]]
+    rest = rng.permutation(ranked[best:])[:others].tolist()
+    return [placed[index] for index in (row, *ranked[:best], *rest)]
+
+
+def _answers(
+    ranker: FitRanker, clip: ClipFeatures, axes: Sequence[Members], best: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(groups,) odds and opinions: the true group, foreign ones of the best, of the random."""
+    odds, _ = ranker.pair_odds(clip, axes)
+    opinion = ranker.opinions(clip, axes, odds)
+    if opinion is None:
+        raise ValueError("groups without a pitched stem have no judge")
+    size = len(axes[0])
+    kinds = ([0], range(1, 1 + best), range(1 + best, size))
+    order = np.concatenate(
+        [
+            np.ravel_multi_index(np.ix_(*[np.array(kind)] * len(axes)), odds.shape).ravel()
+            for kind in kinds
+        ]
+    )
+    return odds.ravel()[order], opinion.ravel()[order]
+
+
+def _stacked(
+    answers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], best: int
+) -> JudgedGroups:
+    nothing = np.zeros((0, best), np.float32)
+    if not answers:
+        return JudgedGroups(nothing, nothing, best)
+    return JudgedGroups(np.stack([a for a, _ in answers]), np.stack([b for _, b in answers]), best)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from engine.models.fit_checkpoint import FitModel
+from engine.models.fit_curves import CURVE_BARS, JUDGED, FitCurves
+from engine.models.fit_judge import JudgePart, judge
+from engine.models.fit_net import PITCH_INPUTS, FitSizes, dense_weights, pitch_tower
+from engine.training.fit_calibration import drawn_songs
+from engine.training.fit_data import FitBank, make_bank
+from engine.training.fit_judge import chosen, judge_input, judge_loss
+from engine.training.fit_judge_calibration import JudgedGroups, judge_weight, with_judge
+from engine.training.fit_loss import inner_window
+from engine.training.fit_towers import FitTowers
+from tests.engine.training.scores import made_up_song
+
+TINY = FitSizes(
+    channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=6, judge_width=12
+)
+
+
+def bank_of(windows: int) -> FitBank:
+    return make_bank([made_up_song(seed) for seed in range(windows)], windows, seed=1)
+
+
+def test_the_judge_is_the_same_in_numpy_and_in_torch() -> None:
+    towers, bank = FitTowers(TINY, seed=3), bank_of(6)
+    weights = dense_weights(towers.weights())
+    beds, drums = inner_window(bank.stem), inner_window(bank.drums)
+    index = np.arange(6)
+    query = chosen(bank.voice, np.zeros(6, np.int64))
+    with torch.no_grad():
+        expected = towers.judge(judge_input(towers, query, beds, drums)).numpy()
+
+    def part(number: int, tower: str, of: object) -> np.ndarray:
+        one = chosen(of, np.array([number]))
+        single = type(one)(one.chroma[0], one.context[0], one.pattern[0], one.active[0])
+        return pitch_tower(weights, tower, single)
+
+    v = part(0, "voice", bank.voice)
+    v *= np.sqrt(32) / np.linalg.norm(v)
+    asked = bank.voice.chroma[0].reshape(32, 12, PITCH_INPUTS)
+    laid = beds.chroma.reshape(6, 32, 12, PITCH_INPUTS)[..., :1]
+    stems = np.stack([part(number, "stem", beds) for number in range(6)])
+    found = judge(
+        weights,
+        JudgePart(
+            np.concatenate([asked, v], axis=2),
+            bank.voice.context[0],
+            bank.voice.pattern[0],
+            bank.voice.active[0],
+        ),
+        JudgePart(np.concatenate([laid, stems], axis=3), beds.context, beds.pattern, beds.active),
+        JudgePart(laid[..., :0], drums.context, drums.pattern, drums.active),
+        bed_of=index,
+        drums_of=index,
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_judge_learns_and_leaves_the_towers_alone() -> None:
+    towers = FitTowers(TINY, seed=1)
+    before = {name: values.copy() for name, values in towers.weights().items()}
+    optimiser = torch.optim.AdamW(towers.parameters(), lr=5e-3, weight_decay=0.0)
+    losses = []
+    for step in range(60):
+        rng = np.random.default_rng(step)
+        if step % 20 == 0:
+            bank = make_bank([made_up_song(seed) for seed in range(24)], 24, seed=step)
+        loss = judge_loss(towers, bank, rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-10:]) < 0.93 * np.mean(losses[:5])
+    after = towers.weights()
+    for name, values in before.items():
+        assert np.array_equal(values, after[name]) != name.startswith("judge")
+
+
+def test_a_good_judge_is_given_weight_and_a_random_one_none() -> None:
+    rng = np.random.default_rng(2)
+    odds = rng.normal(0, 1, (60, 20)).astype(np.float32)
+    knowing = rng.normal(0, 1, (60, 20)).astype(np.float32)
+    knowing[:, 0] += 2
+    noise = rng.normal(0, 1, (400, 20)).astype(np.float32)
+    assert 1.0 < judge_weight([JudgedGroups(odds, knowing, 20)]) < 3.5
+    blind = JudgedGroups(np.zeros((400, 20), np.float32), noise, 20)
+    assert judge_weight([blind]) < 0.15
+    assert judge_weight([]) == 0.0
+
+
+def test_curves_are_fitted_for_every_length_and_kind_of_group() -> None:
+    songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(70)], seed=1)
+    plain = FitModel(
+        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
+    )
+    curves = with_judge(plain, songs, seed=1)
+    assert set(curves.judged) == set(JUDGED)
+    assert all(len(curve.slopes) == len(CURVE_BARS) for curve in curves.judged.values())
+    assert all(slope > 0 for curve in curves.judged.values() for slope in curve.slopes)
