@@ -8,6 +8,7 @@ look at counts as if the judge liked it no better than the worst of those.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.models.exact import by_pool, placed_rows
 from engine.models.fit_embedding import Embedding
-from engine.models.fit_judge import JudgePart, judge, pieces
+from engine.models.fit_judge import JudgeGroups, JudgePart, judge, pieces
 from engine.models.fit_net import PITCH_INPUTS, Weights, beat_input, pitch_tower, rhythm_input
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit
@@ -56,12 +57,13 @@ def judged(
     query = _query(weights, clip)
     struck, drums_of = _used(axes[drums[0]], index[drums[0]]) if drums else ([], None)
     beat = _stacked(struck, clip, None) if struck else _silence(clip)
+    if drums_of is None:
+        drums_of = np.zeros(chosen.size, np.int64)
     opinions = []
     for axis in pitched:
         laid, bed_of = _used(axes[axis], index[axis])
-        bed = _stacked(laid, clip, embedding)
-        of = np.zeros(chosen.size, np.int64) if drums_of is None else drums_of
-        opinions.append(_in_pieces(weights, clip, query, bed, beat, bed_of, of))
+        groups = JudgeGroups(query, _stacked(laid, clip, embedding), beat, bed_of, drums_of)
+        opinions.append(_in_pieces(weights, clip, groups))
     found = np.mean(opinions, axis=0, dtype=np.float32)
     result = np.full(odds.size, found.min(), np.float32)
     result[chosen] = found
@@ -91,42 +93,25 @@ def _used(
     return [members[int(number)] for number in numbers], of.astype(np.int64)
 
 
-def _in_pieces(
-    weights: Weights,
-    clip: ClipFeatures,
-    query: JudgePart,
-    beds: JudgePart,
-    drums: JudgePart,
-    bed_of: NDArray[np.int64],
-    drums_of: NDArray[np.int64],
-) -> NDArray[np.float32]:
+def _in_pieces(weights: Weights, clip: ClipFeatures, groups: JudgeGroups) -> NDArray[np.float32]:
     """The mean opinion over the pieces of a clip in which it sounds."""
     bar, opinions = clip.beats_per_bar, []
     for first, last in pieces(clip.bars):
-        beats = (first * bar, last * bar)
-        asked = query.between(*beats)
-        if not asked.active.any():
-            continue
-        scale = np.sqrt(asked.active.size) / max(
-            float(np.linalg.norm(asked.pitch[..., PITCH_INPUTS:])), _LEAST_NORM
-        )
-        pitch = asked.pitch.copy()
-        pitch[..., PITCH_INPUTS:] *= np.float32(scale)
-        asked = JudgePart(pitch, asked.context, asked.pattern, asked.active)
-        opinions.append(
-            judge(
-                weights,
-                asked,
-                beds.between(*beats),
-                drums.between(*beats),
-                bed_of=bed_of,
-                drums_of=drums_of,
-            )
-        )
+        piece = groups.between(first * bar, last * bar)
+        if piece.query.active.any():
+            opinions.append(judge(weights, replace(piece, query=_of_norm_one(piece.query))))
     if not opinions:
-        return np.zeros(bed_of.size, np.float32)
+        return np.zeros(groups.bed_of.size, np.float32)
     mean: NDArray[np.float32] = np.mean(opinions, axis=0, dtype=np.float32)
     return mean
+
+
+def _of_norm_one(query: JudgePart) -> JudgePart:
+    """The query with an embedding whose average beat has norm 1, as in training."""
+    pitch = query.pitch.copy()
+    norm = max(float(np.linalg.norm(pitch[..., PITCH_INPUTS:])), _LEAST_NORM)
+    pitch[..., PITCH_INPUTS:] *= np.float32(np.sqrt(query.active.size) / norm)
+    return replace(query, pitch=pitch)
 
 
 def _query(weights: Weights, clip: ClipFeatures) -> JudgePart:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.models.fit_net import JUDGE_PITCH, JUDGE_RHYTHM, Weights, blocks
 
-__all__ = ["JudgePart", "judge", "pieces"]
+__all__ = ["JudgeGroups", "JudgePart", "judge", "pieces"]
 
 #: Bars of a piece, and how many of a long clip are looked at.
 _PIECE_BARS: Final = 8
@@ -52,28 +52,40 @@ class JudgePart:
         )
 
 
-def judge(
-    weights: Weights,
-    query: JudgePart,
-    beds: JudgePart,
-    drums: JudgePart,
-    *,
-    bed_of: NDArray[np.int64],
-    drums_of: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """(groups,) log odds that query, bed and drums belong together.
+@dataclass(frozen=True, eq=False)
+class JudgeGroups:
+    """Groups of one query, some beds and some drums.
 
     Args:
-        weights: from :func:`~engine.models.fit_net.dense_weights`.
         query: (beats, …).
         beds: (beds, beats, …) as they are placed and transposed.
         drums: (drums, beats, …) as they are placed; a silent part stands for none.
         bed_of: (groups,) the bed of each group.
         drums_of: (groups,) its drums.
     """
-    harmony = _harmony(weights, query, beds)[bed_of]
-    rhythm = _rhythm(weights, query, beds, drums, bed_of, drums_of)
-    found = np.concatenate([harmony, rhythm], axis=2)
+
+    query: JudgePart
+    beds: JudgePart
+    drums: JudgePart
+    bed_of: NDArray[np.int64]
+    drums_of: NDArray[np.int64]
+
+    def between(self, first: int, last: int) -> JudgeGroups:
+        """The same groups for beats ``first`` to ``last`` - 1."""
+        query, beds, drums = (
+            part.between(first, last) for part in (self.query, self.beds, self.drums)
+        )
+        return JudgeGroups(query, beds, drums, self.bed_of, self.drums_of)
+
+
+def judge(weights: Weights, groups: JudgeGroups) -> NDArray[np.float32]:
+    """(groups,) log odds that query, bed and drums belong together.
+
+    Args:
+        weights: from :func:`~engine.models.fit_net.dense_weights`.
+        groups: what is looked at.
+    """
+    found = np.concatenate([_harmony(weights, groups), _rhythm(weights, groups)], axis=2)
     beat = np.maximum(_layer(weights, "judge_beat", found), 0)
     head = np.maximum(_layer(weights, "judge_head", beat.mean(axis=1)), 0)
     odds: NDArray[np.float32] = _layer(weights, "judge_odds", head)[:, 0]
@@ -89,8 +101,9 @@ def pieces(bars: int) -> tuple[tuple[int, int], ...]:
     return tuple((first, first + _PIECE_BARS) for first in starts)
 
 
-def _harmony(weights: Weights, query: JudgePart, beds: JudgePart) -> NDArray[np.float32]:
-    """(beds, beats, 2 * channels) mean and maximum over the pitch classes."""
+def _harmony(weights: Weights, groups: JudgeGroups) -> NDArray[np.float32]:
+    """(groups, beats, 2 * channels) mean and maximum over the pitch classes."""
+    query, beds = groups.query, groups.beds
     count, beats = beds.active.shape
     own = np.broadcast_to(query.pitch, (count, *query.pitch.shape))
     both = np.concatenate([own, beds.pitch], axis=3).reshape(count, beats, -1)
@@ -100,18 +113,12 @@ def _harmony(weights: Weights, query: JudgePart, beds: JudgePart) -> NDArray[np.
     around += weights[f"{JUDGE_PITCH}.bias"]
     hidden = np.maximum(both @ weights[f"{JUDGE_PITCH}.in"] + around, 0)
     classes = blocks(weights, JUDGE_PITCH, hidden).reshape(count, beats, 12, -1)
-    return np.concatenate([classes.mean(axis=2), classes.max(axis=2)], axis=2)
+    return np.concatenate([classes.mean(axis=2), classes.max(axis=2)], axis=2)[groups.bed_of]
 
 
-def _rhythm(
-    weights: Weights,
-    query: JudgePart,
-    beds: JudgePart,
-    drums: JudgePart,
-    bed_of: NDArray[np.int64],
-    drums_of: NDArray[np.int64],
-) -> NDArray[np.float32]:
+def _rhythm(weights: Weights, groups: JudgeGroups) -> NDArray[np.float32]:
     """(groups, beats, width); the first layer is linear, so each part goes through it once."""
+    query, beds, drums = groups.query, groups.beds, groups.drums
     matrix, steps = weights[f"{JUDGE_RHYTHM}.in"], query.pattern.shape[-1] - 2
     rows = [matrix[i * steps : (i + 1) * steps] for i in range(3)]
     sounding, phase = matrix[3 * steps : 3 * steps + 3], matrix[3 * steps + 3 :]
@@ -119,7 +126,8 @@ def _rhythm(
     own = own + query.pattern[:, steps:] @ phase + weights[f"{JUDGE_RHYTHM}.bias"]
     bed = beds.pattern[..., :steps] @ rows[1] + beds.active[..., None] * sounding[1]
     beat = drums.pattern[..., :steps] @ rows[2] + drums.active[..., None] * sounding[2]
-    return blocks(weights, JUDGE_RHYTHM, np.maximum(own + bed[bed_of] + beat[drums_of], 0))
+    heard = own + bed[groups.bed_of] + beat[groups.drums_of]
+    return blocks(weights, JUDGE_RHYTHM, np.maximum(heard, 0))
 
 
 def _layer(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:

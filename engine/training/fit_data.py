@@ -16,7 +16,7 @@ from engine.models.fit_net import BeatInput, beat_input
 from engine.training.fit_windows import draw_window
 from engine.training.midi_corpus import MidiSong
 
-__all__ = ["FitBank", "bank_of", "chosen_windows", "joined", "make_bank", "prepared"]
+__all__ = ["FitBank", "bank_of", "chosen", "chosen_windows", "joined", "make_bank", "prepared"]
 
 Rows = NDArray[np.void]
 #: Voice, stem and drums of one window.
@@ -99,15 +99,13 @@ def joined(banks: Sequence[FitBank]) -> FitBank:
 
 def chosen_windows(bank: FitBank, index: NDArray[np.int64]) -> FitBank:
     """Some windows of a bank, in the order of ``index``."""
+    voice, stem, drums = (chosen(part, index) for part in (bank.voice, bank.stem, bank.drums))
+    return FitBank(voice, stem, drums, bank.song[index], bank.group[index])
 
-    def of(part: BeatInput) -> BeatInput:
-        return BeatInput(
-            part.chroma[index], part.context[index], part.pattern[index], part.active[index]
-        )
 
-    return FitBank(
-        of(bank.voice), of(bank.stem), of(bank.drums), bank.song[index], bank.group[index]
-    )
+def chosen(part: BeatInput, index: NDArray[np.int64]) -> BeatInput:
+    """Some windows of one part."""
+    return BeatInput(*(getattr(part, field.name)[index] for field in fields(BeatInput)))
 
 
 def _other_bands(songs: Sequence[MidiSong]) -> dict[int, MidiSong]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.models.fit_net import PITCH_INPUTS, BeatInput
-from engine.training.fit_data import FitBank
+from engine.training.fit_data import FitBank, chosen
 from engine.training.fit_loss import alike, inner_window, pitch_tensors, similarities, transposed
 from engine.training.fit_shifts import moved
 from engine.training.fit_towers import FitTowers, JudgeInput
@@ -30,7 +30,7 @@ from engine.training.fit_towers import FitTowers, JudgeInput
 __all__ = ["judge_input", "judge_loss"]
 
 #: Targets of the three kinds.
-_ORIGINAL, MATCHED, _BROKEN = 1.0, 0.5, 0.0
+_ORIGINAL, _MATCHED, _BROKEN = 1.0, 0.5, 0.0
 #: A matched bed is one of so many that the towers like best, transposed at most so far.
 _BEST_OF: Final = 8
 _NEAR_KEYS: Final = (0, 1, 2, 3, 9, 10, 11)
@@ -59,7 +59,7 @@ def judge_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> T
     original = _inner(whole)
     matched = _matched(towers, original, rng)
     total, count = torch.zeros(()), 0.0
-    kinds = ((original, _ORIGINAL), (matched, MATCHED), *((group, _BROKEN) for group in broken))
+    kinds = ((original, _ORIGINAL), (matched, _MATCHED), *((group, _BROKEN) for group in broken))
     for group, target in kinds:
         odds = towers.judge(
             judge_input(towers, group.query, group.bed, _at_times(group.drums, rng))
@@ -105,11 +105,6 @@ def _some(group: _Group, index: NDArray[np.int64]) -> _Group:
         chosen(group.drums, index),
         group.counts[index],
     )
-
-
-def chosen(part: BeatInput, index: NDArray[np.int64]) -> BeatInput:
-    """Some windows of a batch."""
-    return BeatInput(*(getattr(part, field.name)[index] for field in fields(BeatInput)))
 
 
 def _at_times(drums: BeatInput, rng: np.random.Generator) -> BeatInput:

@@ -7,7 +7,7 @@ while silent), as in :mod:`engine.models.fit_net`. Axis order is (songs, beats, 
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.models.fit_net import BeatInput
-from engine.training.fit_data import FitBank
+from engine.training.fit_data import FitBank, chosen
 from engine.training.fit_shifts import moved
 from engine.training.fit_towers import FitTowers
 from engine.training.fit_windows import CONTEXT_BEATS, WINDOW_BEATS
@@ -150,18 +150,18 @@ def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.G
 def _late(towers: FitTowers, v: Tensor, stem: BeatInput, rng: np.random.Generator) -> Tensor:
     """(windows, 1) cosines with the own bed played early or late; -2 where there is none."""
     count = max(1, round(_LATE_SHARE * len(v)))
-    chosen = rng.permutation(len(v))[:count]
-    part = BeatInput(*(getattr(stem, field.name)[chosen] for field in fields(BeatInput)))
+    index = rng.permutation(len(v))[:count]
+    part = chosen(stem, index)
     late = moved(part, int(rng.choice(_LATE)))
     same = alike(inner_window(late).chroma, inner_window(part).chroma)
     h = towers.pitch("stem", *pitch_tensors(late))
     inside = h[:, CONTEXT_BEATS : CONTEXT_BEATS + WINDOW_BEATS].flatten(1)
-    q = torch.nn.functional.normalize(v[chosen].flatten(1), dim=1)
+    q = torch.nn.functional.normalize(v[index].flatten(1), dim=1)
     cosine = ((q * inside).sum(dim=1) / math.sqrt(WINDOW_BEATS)).masked_fill(
         torch.from_numpy(same), -2.0
     )
     column = torch.full((len(v), 1), -2.0)
-    return column.index_put((torch.from_numpy(chosen),), cosine[:, None])
+    return column.index_put((torch.from_numpy(index),), cosine[:, None])
 
 
 def alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:

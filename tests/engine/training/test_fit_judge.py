@@ -5,11 +5,11 @@ import torch
 
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import CURVE_BARS, JUDGED, FitCurves
-from engine.models.fit_judge import JudgePart, judge
+from engine.models.fit_judge import JudgeGroups, JudgePart, judge
 from engine.models.fit_net import PITCH_INPUTS, FitSizes, dense_weights, pitch_tower
 from engine.training.fit_calibration import drawn_songs
-from engine.training.fit_data import FitBank, make_bank
-from engine.training.fit_judge import chosen, judge_input, judge_loss
+from engine.training.fit_data import FitBank, chosen, make_bank
+from engine.training.fit_judge import judge_input, judge_loss
 from engine.training.fit_judge_calibration import JudgedGroups, judge_weight, with_judge
 from engine.training.fit_loss import inner_window
 from engine.training.fit_towers import FitTowers
@@ -43,19 +43,20 @@ def test_the_judge_is_the_same_in_numpy_and_in_torch() -> None:
     asked = bank.voice.chroma[0].reshape(32, 12, PITCH_INPUTS)
     laid = beds.chroma.reshape(6, 32, 12, PITCH_INPUTS)[..., :1]
     stems = np.stack([part(number, "stem", beds) for number in range(6)])
-    found = judge(
-        weights,
+    bank_query = bank.voice
+    groups = JudgeGroups(
         JudgePart(
             np.concatenate([asked, v], axis=2),
-            bank.voice.context[0],
-            bank.voice.pattern[0],
-            bank.voice.active[0],
+            bank_query.context[0],
+            bank_query.pattern[0],
+            bank_query.active[0],
         ),
         JudgePart(np.concatenate([laid, stems], axis=3), beds.context, beds.pattern, beds.active),
         JudgePart(laid[..., :0], drums.context, drums.pattern, drums.active),
         bed_of=index,
         drums_of=index,
     )
+    found = judge(weights, groups)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
