@@ -57,7 +57,7 @@ class Commands:
         try:
             if name == "suggest":
                 self._work.suggest(str(value or ""))
-            elif name == "pick" and str(value).isdigit():
+            elif name == "pick" and str(value).isdecimal():
                 self._work.pick(int(value))
             elif name in self._plain:
                 self._plain[name]()

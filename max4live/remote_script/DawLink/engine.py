@@ -61,6 +61,8 @@ class Ask:
         self.address = address
         self.messages = messages
         self.wait_ticks = wait_ticks
+        #: Work that may take any time is given up only when the engine answers no pings either.
+        self.patient = wait_ticks >= LONG_TICKS
         #: Called with address and arguments of everything that comes before the last word.
         self.on_part = on_part
 
@@ -126,9 +128,17 @@ class Engine:
         job.close()
 
     def tell(self, address: str, *values: Value) -> None:
-        """Sends one message without waiting for anything."""
+        """Sends one message without waiting for anything.
+
+        Raises:
+            EngineError: no message can hold the values: too long a path, or too large a number.
+        """
         try:
-            self._socket.sendto(pack(address, values), self._address)
+            packet = pack(address, values)
+        except ValueError as error:
+            raise EngineError(1, f"The engine cannot be told that: {error}.") from error
+        try:
+            self._socket.sendto(packet, self._address)
         except OSError:
             return  # nobody there, or no room: whoever waits for an answer asks again
 
@@ -209,7 +219,7 @@ class Engine:
             return
         request.age = 0
         request.tries += 1
-        if request.tries <= TRIES:
+        if request.tries <= TRIES or (request.ask.patient and self.connected):
             self._send(number, request.ask)
         else:
             del self._open[number]
@@ -225,8 +235,13 @@ class Engine:
         except StopIteration:
             return
         self._number += 1
-        self._open[self._number] = _Open(ask, job, self._number)
-        self._send(self._number, ask)
+        number = self._number
+        request = self._open[number] = _Open(ask, job, number)
+        try:
+            self._send(number, ask)
+        except EngineError as error:
+            del self._open[number]
+            self._fail(request, error)
 
     def _send(self, number: Value, ask: Ask) -> None:
         for message in ask.messages:

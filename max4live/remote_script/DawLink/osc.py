@@ -31,7 +31,7 @@ def pack(address: str, arguments: Sequence[Value]) -> bytes:
         if isinstance(value, str):
             tags, body = tags + "s", body + _text(value)
         elif isinstance(value, float):
-            tags, body = tags + "f", body + struct.pack(">f", value)
+            tags, body = tags + "f", body + _real(value)
         elif isinstance(value, int):
             tags, body = tags + "i", body + _whole(int(value))
         else:
@@ -68,6 +68,13 @@ def _value(tag: str, rest: bytes) -> tuple[Value, bytes]:
     if tag in "if":
         return struct.unpack(">" + tag, rest[:4])[0], rest[4:]
     raise NotOsc(f"type {tag!r}")
+
+
+def _real(value: float) -> bytes:
+    try:
+        return struct.pack(">f", value)
+    except OverflowError as error:
+        raise ValueError(f"{value} is too large") from error
 
 
 def _whole(value: int) -> bytes:

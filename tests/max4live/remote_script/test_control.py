@@ -103,6 +103,7 @@ def test_a_refusal_is_said(doors: Doors) -> None:
         bytes(2000),
         osc.pack("/dawlink/live/pick", ["many"]),
         osc.pack("/dawlink/live/pick", [-1]),
+        osc.pack("/dawlink/live/pick", ["\u00b2"]),
         osc.pack("/dawlink/live/__class__", []),
         osc.pack("/dawlink/live/state", []),
         osc.pack("/other/next", []),

@@ -47,13 +47,13 @@ class Line:
         other.say("/dawlink/welcome", values[0], 1, "0.1.0", "", 7)
         self.engine.tick()
 
-    def ask(self, *messages: list[object]) -> list[object]:
+    def ask(self, *messages: list[object], wait_ticks: int = 10) -> list[object]:
         """Starts a job with one request; what becomes of it is put into the list."""
         outcome: list[object] = []
 
         def job() -> Iterator[object]:
             try:
-                answer = yield engine.Ask("/dawlink/x", *messages)
+                answer = yield engine.Ask("/dawlink/x", *messages, wait_ticks=wait_ticks)
                 outcome.append((answer.values, answer.parts))
             except engine.EngineError as error:
                 outcome.append((error.code, error.sentence))
@@ -116,6 +116,39 @@ def test_it_gives_up_with_a_sentence(line: Line) -> None:
     outcome = line.ask(["a"])
     line.ticks(60)
     assert outcome == [(0, engine.NOT_RUNNING)]
+
+
+def test_long_work_is_waited_for_while_pings_are_answered(line: Line, other: Other) -> None:
+    outcome = line.ask(["a"], wait_ticks=engine.LONG_TICKS)
+    other.door.settimeout(0)
+    for _ in range(60):  # a minute, many times as long as five tries
+        line.ticks(10)
+        _answer_pings(other)
+    assert outcome == []
+    line.ticks(300)  # now the engine is silent altogether
+    assert outcome == [(0, engine.NOT_RUNNING)]
+
+
+def _answer_pings(other: Other) -> None:
+    while True:
+        try:
+            address, values = other.heard()
+        except BlockingIOError:
+            return
+        if address == "/dawlink/ping":
+            other.say("/dawlink/pong", values[0], "0.1.0", 1)
+
+
+@pytest.mark.parametrize("value", ["/" + "x" * 1100, "a\0b", 1e300])
+def test_what_no_message_can_hold_is_a_sentence(line: Line, value: object) -> None:
+    outcome = line.ask([value])
+    ((code, sentence),) = outcome
+    assert code == 1
+    assert str(sentence).startswith("The engine cannot be told that")
+    line.ticks(100)
+    assert len(outcome) == 1
+    with pytest.raises(engine.EngineError):
+        line.engine.tell("/dawlink/set/project", value)
 
 
 def test_what_comes_meanwhile_restarts_the_clock(line: Line, other: Other) -> None:
