@@ -33,7 +33,8 @@ from engine.mashup.ducked_stems import duck_stems
 from engine.midi_guide import MidiGuide, session_chords, write_guide
 from engine.models.shipped_mask import load_duck_network
 from engine.naming import safe_name, tempo_and_key
-from engine.rendering import Session, Track, mix_tracks
+from engine.rendering import ReadSpan, Session, Track, mix_tracks
+from engine.spans import decoded_span
 from engine.staging import publish, staging_folder
 from engine.suggestions import Suggestion, SuggestReply
 from engine.theory import Key
@@ -71,6 +72,7 @@ def render_suggestion(
     stretcher: Stretcher,
     describe: Callable[[RenderedSuggestion], dict[str, object]],
     progress: Progress = lambda _stage, _share: None,
+    read: ReadSpan = decoded_span,
 ) -> RenderedSuggestion:
     """Render and write one suggestion.
 
@@ -82,6 +84,7 @@ def render_suggestion(
         stretcher: the warping back end.
         describe: makes the description out of what was written.
         progress: told the stage and the share of the work done.
+        read: gives pieces of files; one that keeps them saves work.
 
     Raises:
         UnwritableOutput: a file is there already, the disk is full or read-only.
@@ -102,7 +105,7 @@ def render_suggestion(
             if number == 0 and not clip_heard:
                 rendered.append(_nothing(session))
             else:
-                rendered.append(render_from(track, session, start_beat, stretcher))
+                rendered.append(render_from(track, session, start_beat, stretcher, read=read))
         progress("mix", len(tracks) / (len(tracks) + 1))
         ducking = None
         if options.duck_db is not None:

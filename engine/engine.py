@@ -21,7 +21,8 @@ from engine.library.place import LibraryPlace
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker
 from engine.pools import LibraryPools
-from engine.rendering import Session
+from engine.rendering import ReadSpan, Session
+from engine.spans import decoded_span
 from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
 from engine.theory import Role
 
@@ -123,6 +124,7 @@ class Engine:
         describe: Callable[[RenderedSuggestion, Suggestion], dict[str, object]],
         progress: Progress = lambda _stage, _share: None,
         stretcher: Stretcher | None = None,
+        read: ReadSpan | None = None,
     ) -> list[RenderedSuggestion]:
         """Write suggestions as files.
 
@@ -133,6 +135,7 @@ class Engine:
             describe: makes the description that lies beside the files.
             progress: told the stage and the share of all the work done.
             stretcher: for this render only; the engine's own when None.
+            read: gives pieces of files; those of ``DecodedSpans`` are kept for the next render.
 
         Raises:
             UnwritableOutput: nothing of the suggestion at hand is left behind.
@@ -150,6 +153,7 @@ class Engine:
                 stretcher=warper,
                 describe=lambda result: describe(result, suggestion),
                 progress=lambda stage, part: progress(stage, (number + part) * share),
+                read=read or decoded_span,
             )
 
         return [render_one(*numbered) for numbered in enumerate(suggestions)]

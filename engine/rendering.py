@@ -10,6 +10,7 @@ Everything is float32 at the output's sample rate; anchors are (source frame, ou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio.decode import decode
-from engine.audio.resample import resample
 from engine.audio.stretch import Stretcher, StretchJob
 from engine.audio.waveform import Waveform
 from engine.mashup.placement import WarpPoint
+from engine.spans import decoded_span
 from engine.theory import Role
 
-__all__ = ["Session", "Track", "mix_tracks", "render_track", "source_audio"]
+__all__ = ["ReadSpan", "Session", "Track", "mix_tracks", "render_track", "source_audio"]
 
+#: Gives seconds [start, end) of a file at a rate.
+ReadSpan = Callable[[Path, float, float, int], Waveform]
 #: Length of the fade where sound is cut off, and of the blend where a loop starts again.
 FADE_S: Final = 0.005
 #: A cut that begins on an attack only gets this, or the attack would be gone.
@@ -113,13 +116,21 @@ class Track:
         return self.semitones - (self.tuning_cents / 100 if tuned else 0.0)
 
 
-def render_track(track: Track, session: Session, stretcher: Stretcher) -> Waveform:
+def render_track(
+    track: Track, session: Session, stretcher: Stretcher, *, read: ReadSpan = decoded_span
+) -> Waveform:
     """The track on the session's grid: (channels, ``session.frames``).
+
+    Args:
+        track: what to render.
+        session: onto which grid.
+        stretcher: the warping back end.
+        read: gives pieces of files; one that keeps them saves work.
 
     Raises:
         UnusableInput: the audio cannot be read.
     """
-    source, anchors = _source_of(track, session)
+    source, anchors = _source_of(track, session, read)
     job = StretchJob(
         anchors=anchors,
         frames_out=session.frames,
@@ -164,11 +175,13 @@ def mix_tracks(tracks: list[Waveform]) -> Waveform:
     return Waveform(total, tracks[0].sample_rate)
 
 
-def _source_of(track: Track, session: Session) -> tuple[Waveform, tuple[tuple[int, int], ...]]:
+def _source_of(
+    track: Track, session: Session, read: ReadSpan
+) -> tuple[Waveform, tuple[tuple[int, int], ...]]:
     """Audio with rolls on both sides, repeated if need be, and its anchors."""
     rate = session.sample_rate
     start_s, end_s = track.warp[0].source_s, track.warp[-1].source_s
-    heard = _read(track, start_s - ROLL_S, end_s + ROLL_S, rate)
+    heard = _read(track, start_s - ROLL_S, end_s + ROLL_S, rate, read)
     roll, length = round(ROLL_S * rate), round((end_s - start_s) * rate)
     passes = int(np.ceil(session.beats / track.loop_beats - 1e-9))
     samples = _repeated(heard.samples, roll, length, passes, round(FADE_S * rate))
@@ -188,7 +201,7 @@ def _up_to_end(anchors: list[tuple[int, int]], frames: int) -> tuple[tuple[int, 
     return tuple(kept + past[:1])
 
 
-def _read(track: Track, start_s: float, end_s: float, rate: int) -> Waveform:
+def _read(track: Track, start_s: float, end_s: float, rate: int, read: ReadSpan) -> Waveform:
     """Seconds [start_s, end_s) of the track at ``rate``, silence outside its bounds."""
     low, high = track.bounds_s or (0.0, float("inf"))
     low = max(low, 0.0)
@@ -196,7 +209,7 @@ def _read(track: Track, start_s: float, end_s: float, rate: int) -> Waveform:
     first_s, last_s = max(start_s, low), min(end_s, high)
     if last_s <= first_s:
         return Waveform(np.zeros((1, frames), dtype=np.float32), rate)
-    heard = resample(decode(track.path, start_s=first_s, end_s=last_s), rate)
+    heard = read(track.path, first_s, last_s, rate)
     samples = heard.samples
     if track.bounds_s is not None:
         fade = round(FADE_S * rate)

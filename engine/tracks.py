@@ -11,20 +11,26 @@ from engine.audio.stretch import Stretcher
 from engine.audio.waveform import Waveform
 from engine.clips import ClipAnalysis
 from engine.mashup.placement import WarpPoint
-from engine.rendering import Session, Track, render_track
+from engine.rendering import ReadSpan, Session, Track, render_track
+from engine.spans import decoded_span
 from engine.suggestions import SuggestedStem
 
 __all__ = ["clip_track", "render_from", "stem_track"]
 
 
 def render_from(
-    track: Track, session: Session, start_beat: float, stretcher: Stretcher
+    track: Track,
+    session: Session,
+    start_beat: float,
+    stretcher: Stretcher,
+    *,
+    read: ReadSpan = decoded_span,
 ) -> Waveform:
     """``session.frames`` of the track, from beat ``start_beat`` [0, ...) of its first pass on."""
     if start_beat == 0:
-        return render_track(track, session, stretcher)
+        return render_track(track, session, stretcher, read=read)
     bars = session.bars + ceil(start_beat / session.beats_per_bar)
-    whole = render_track(track, replace(session, bars=bars), stretcher)
+    whole = render_track(track, replace(session, bars=bars), stretcher, read=read)
     first = session.frame_of(start_beat)
     part = whole.samples[:, first : first + session.frames]
     missing = session.frames - part.shape[1]  # a frame, where two roundings meet

@@ -28,6 +28,7 @@ from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
 from engine.library.place import LibraryPlace
+from engine.spans import DecodedSpans
 from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
 from engine.workers import Ask, Finished, run_jobs
@@ -195,6 +196,7 @@ class _LineRenderer:
         self._library = library
         self._stretcher = stretcher
         self._engine: Engine | None = None
+        self._spans = DecodedSpans()
 
     def __enter__(self) -> Self:
         return self
@@ -244,7 +246,7 @@ class _LineRenderer:
             return documents[-1]
 
         _refuse_foreign(engine.planned_files(reply, chosen, writing), own, line)
-        rendered = engine.render(reply, chosen, writing, describe=describe)
+        rendered = engine.render(reply, chosen, writing, describe=describe, read=self._spans)
         described = render_document(documents, [str(item.description) for item in rendered])
         return LineOutcome(
             line,
