@@ -1,13 +1,15 @@
 """The objective test of Huang et al. (AAAI 2021) for trained mix networks, on unseen songs.
 
-    python benchmarks/mix_networks.py LIBRARY CHECKPOINT… [--each 3] [--work FOLDER]
+    python benchmarks/mix_networks.py LIBRARY CHECKPOINT… [--each 3] [--bars 16] [--work FOLDER]
 
 Examples are generated from the library as for training (``engine/mashup/generation.py``),
 ``--each`` of each third for every song that has a voice. For every network: the share of right
 answers at 0.5 on originals and unmatched, the average rank (1 is best) of an original among all
 matched examples, and for each kind of unmatched the area under the ROC curve against the originals
-and the share that is found out. Intervals are 95 % and redraw the songs of the vocals. Examples are
-kept in ``--work``.
+and the share that is found out. An example is heard from its first to its last bar, in pieces whose
+log odds are averaged. Intervals are 95 % and redraw the songs of the vocals. Examples are kept in
+``--work``; ``--ship FOLDER`` writes each network there as it would come with dawlink, if its songs
+allow it (``--sets``, ``--recordings``, ``--scores`` say what it learnt of).
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from engine.training.checkpoints import load_checkpoint
 from engine.training.huang import MixTraining, load_mix_net, mix_scores
 from engine.training.midi_audio.listing import groups_of
 from engine.training.mix_crops import CropSet, make_crops
+from engine.training.mix_shipping import ship_mix_network
 
 _DRAWS = 1000
-_BARS = 8
 
 
-def examples_of(folder: Path, each: int, work: Path) -> tuple[CropSet, list[str], str]:
+def examples_of(folder: Path, each: int, work: Path, bars: int) -> tuple[CropSet, list[str], str]:
     """Examples on disk, the song of each vocal, and a note on what was made."""
     with Library.open(folder, create=False, read_only=True) as library:
         db = MashupDB.of_library(library, groups=groups_of(folder))
@@ -42,7 +44,7 @@ def examples_of(folder: Path, each: int, work: Path) -> tuple[CropSet, list[str]
     count = each * voices
     counts: dict[Condition, int] = {"original": count, "matched": count}
     counts |= {kind: -(-count // 3) for kind in CONDITIONS if kind.startswith("unmatched")}
-    plan = generate(db, counts, seed=0, bars=_BARS)
+    plan = generate(db, counts, seed=0, bars=bars)
     crops = make_crops(db, plan.examples, work)
     songs = [example.stems[0].song_id for example in plan.examples]
     return crops, songs, f"{len(db.songs)} songs, {voices} with a voice, {len(crops)} examples"
@@ -99,15 +101,30 @@ def main() -> None:
     parser.add_argument("library", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="*")
     parser.add_argument("--each", type=int, default=3)
+    parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--ship", type=Path, metavar="FOLDER")
+    parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--recordings", type=int, default=0)
+    parser.add_argument("--scores", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("mix-examples"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    crops, songs, note = examples_of(given.library, given.each, given.work)
+    crops, songs, note = examples_of(given.library, given.each, given.work, given.bars)
     print(note)
     if crops.unusable:
         raise SystemExit(f"{crops.unusable} examples could not be read")
     for path in given.checkpoints:
         report(path, crops, np.array(songs))
+        if given.ship is not None:
+            kind: NetKind = "premixnet" if json_kind(path) == "premixnet" else "postmixnet"
+            ship_mix_network(
+                path,
+                given.ship / f"{kind}.safetensors",
+                kind,
+                sets=tuple(given.sets),
+                recordings=given.recordings,
+                scores=given.scores,
+            )
 
 
 if __name__ == "__main__":

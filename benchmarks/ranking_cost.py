@@ -37,7 +37,7 @@ from engine.models.mel import MEL
 from engine.models.mix_ranker import MixRanker
 from engine.models.ranker import Ranker
 from engine.models.registry import load_ranker
-from engine.training.mix_run import CPU_BOTTLENECK, CPU_WIDTH
+from engine.training.mix_run import small_net
 
 #: Runs of a way that has everything at hand; the median counts.
 _REPEATS: Final = 15
@@ -108,7 +108,7 @@ def mix_ranker(name: NetKind, folder: Path) -> Ranker:
     try:
         return load_ranker(name, folders=(folder / "models",))
     except MissingDependency:
-        return MixRanker(MixNet(NetSettings(name, CPU_WIDTH, CPU_BOTTLENECK)))
+        return MixRanker(MixNet(small_net(name)))
 
 
 def main() -> None:
@@ -133,7 +133,7 @@ def main() -> None:
             rows.append((f"{kind}, again", seconds(lambda r=ranker: gallery.scores(vocal, r), 3)))  # type: ignore[misc]
         stretcher = default_stretcher()
         nets = {
-            "rendered, then premixnet": NetSettings("premixnet", CPU_WIDTH, CPU_BOTTLENECK),
+            "rendered, then premixnet": small_net("premixnet"),
             "rendered, then premixnet (published)": NetSettings("premixnet"),
         }
         for name, settings in nets.items():

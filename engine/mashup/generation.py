@@ -37,6 +37,7 @@ __all__ = [
     "StemUse",
     "generate",
     "key_distance",
+    "notes_of_key",
 ]
 
 Condition = Literal["original", "matched", "unmatched-key", "unmatched-tempo", "unmatched-both"]
@@ -135,7 +136,7 @@ def generate(
 
 def key_distance(source: Key, target: Key) -> int:
     """Signed semitones from one key's notes to the other's, in [-6, 5]; relatives are 0 apart."""
-    return signed_semitones(_notes(source), _notes(target))
+    return signed_semitones(notes_of_key(source), notes_of_key(target))
 
 
 class _NoPartner(Exception):
@@ -250,6 +251,6 @@ def _anything(_song: MashupSong) -> bool:
     return True
 
 
-def _notes(key: Key) -> int:
+def notes_of_key(key: Key) -> int:
     """Tonic of the major key with the same notes."""
     return key.tonic if key.mode == "major" else (key.tonic + 3) % 12

@@ -1,14 +1,15 @@
 """The spectrogram of a placed stem, read on the session's beats.
 
-The mix networks look at log-mel planes with twelve frames a beat: frame ``12 b + k`` of a plane is
-the moment ``k / 12`` into beat ``b``. A plane is read from the recording's own
-spectrogram at those moments, so warping a stem to any tempo costs one look-up and leaves no trace
-of a stretcher, and the plane of a stem is the same in every session. Transposition is read in the
-same way: the mel filters are laid over the spectrum as if it had been played so much faster.
+The mix networks look at log-mel planes with six frames a beat: frame ``6 b + k`` of a plane is
+the mean level of two moments, ``k / 6`` and a twelfth of a beat later, of beat ``b``. A plane is
+read from the recording's own spectrogram at those moments, so warping a stem to any tempo costs one
+look-up and leaves no trace of a stretcher, and the plane of a stem is the same in every session.
+Transposition is read in the same way: the mel filters are laid over the spectrum as if it had been
+played so much faster.
 Cells between two frames are interpolated in decibels.
 
-Spectrograms (:data:`~engine.models.mel.MEL`: 2048 samples every 20 ms at 32 kHz, 128 bins to
-10 kHz) are made in chunks of ten seconds and kept, in half decibels.
+Spectrograms (:data:`~engine.models.mel.MEL`: 2048 samples every 20 ms at 16 kHz, 128 bins to
+5 kHz) are made in chunks of ten seconds and kept, in half decibels.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ __all__ = [
     "scaled",
 ]
 
-#: Frames of a plane in a beat: 42 ms at 120 BPM; quarters and thirds of a beat are whole frames.
-FRAMES_PER_BEAT: Final = 12
+#: Frames of a plane in a beat: 83 ms at 120 BPM.
+FRAMES_PER_BEAT: Final = 6
+#: Looks at the spectrogram for each of them, so that no attack falls between two.
+_LOOKS: Final = 2
 #: Quieter is silence; also what a missing stem is filled with.
 FLOOR_DB: Final = -80.0
 #: Mean power of a levelled plane over all bins.
@@ -67,12 +70,12 @@ class BeatMels:
         self._lock = threading.Lock()
 
     def of(self, sound: Sound) -> NDArray[np.float32]:
-        """(beats * 12, mels) decibels of a sound at its own level.
+        """(beats * 6, mels) decibels of a sound at its own level.
 
         Raises:
             UnusableInput: the audio cannot be read.
         """
-        moments = np.linspace(0, 1, FRAMES_PER_BEAT, endpoint=False)
+        moments = np.linspace(0, 1, FRAMES_PER_BEAT * _LOOKS, endpoint=False)
         starts, lengths = sound.spans_s[:, :1], np.diff(sound.spans_s, axis=1)
         frames = ((starts + moments * lengths) * MEL.sample_rate / MEL.hop_samples).ravel()
         low = np.floor(frames).astype(np.int64)
@@ -85,7 +88,8 @@ class BeatMels:
         before = from_half_decibels(chunks[place[0], low % _CHUNK_FRAMES])
         after = from_half_decibels(chunks[place[1], (low + 1) % _CHUNK_FRAMES])
         share = (frames - low)[:, None].astype(np.float32)
-        plane: NDArray[np.float32] = before + share * (after - before)
+        looks: NDArray[np.float32] = before + share * (after - before)
+        plane: NDArray[np.float32] = looks.reshape(-1, _LOOKS, looks.shape[1]).mean(axis=1)
         return plane
 
     def _chunk(

@@ -11,8 +11,11 @@ average; it is read here as the sum of both over time, one number per filter.
 Input is (batch, sources, frames, mels) of :mod:`engine.models.beat_mel`; output is (batch, 2)
 logits, class 0 "good", class 1 "bad". The probability of class 0 is the mashability. At full width
 38.76 and 13.07 million numbers; almost all sit in the kernel over all bins. ``bottleneck`` puts a
-1 × 1 convolution to so many channels before it, ``width`` scales every filter count: with 0.125 and
-32 an example costs a fiftieth of the work, which two CPU cores can train.
+1 × 1 convolution to so many channels before it, ``width`` scales every filter count,
+``joint_width`` those of the joint layers by another factor: what a chord is to a tune is decided
+there, and there filters are cheap. ``meeting`` lets stems meet one step earlier: as published, a
+voice and a harmony are first compared after all bins have been added up, which takes a filter for
+every note and many examples to learn.
 
 LSRO (label smoothing regularisation for outliers): examples without a label have the uniform
 target, so their loss is ``-(log p0 + log p1) / 2`` and pulls both probabilities to one half.
@@ -55,18 +58,25 @@ class NetSettings:
         kind: ``premixnet`` looks at three stems, ``postmixnet`` at their sum.
         width: factor on every filter count, 1 as published.
         bottleneck: channels before the kernel over all bins; 0 as published: no reduction.
+        joint_width: factor for the layers after the SourceNets; 0 for ``width``.
+        meeting: batch norm and ReLU after the bottleneck, so that stems meet bin by bin before
+            the kernel over all bins; published is that they meet in its sum only.
         mels: bins of the input.
     """
 
     kind: NetKind
     width: float = 1.0
     bottleneck: int = 0
+    joint_width: float = 0.0
+    meeting: bool = False
     mels: int = 128
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(NetKind):
             raise ValueError(f"{self.kind!r} is none of {get_args(NetKind)}")
-        if not 0 < self.width <= 4 or self.bottleneck < 0 or self.mels < 1:
+        if not (0 < self.width <= 4 and 0 <= self.joint_width <= 4):
+            raise ValueError(f"a network cannot be made of {self}")
+        if self.bottleneck < 0 or self.mels < 1 or (self.meeting and not self.bottleneck):
             raise ValueError(f"a network cannot be made of {self}")
 
     @property
@@ -77,6 +87,10 @@ class NetSettings:
     def filters(self, published: int) -> int:
         """A filter count at this width."""
         return max(1, round(published * self.width))
+
+    def joint_filters(self, published: int) -> int:
+        """A filter count of the joint layers."""
+        return max(1, round(published * (self.joint_width or self.width)))
 
 
 class MixNet(nn.Module):
@@ -89,10 +103,11 @@ class MixNet(nn.Module):
         channels = settings.sources * settings.filters(_SOURCE_FILTERS[-1])
         narrow = settings.bottleneck
         self.narrow = nn.Conv2d(channels, narrow, 1) if narrow else nn.Identity()
-        mixed = settings.filters(_MIX_FILTERS)
+        self.met = nn.BatchNorm2d(narrow) if settings.meeting else nn.Identity()
+        mixed = settings.joint_filters(_MIX_FILTERS)
         self.mix = _conv_block(narrow or channels, mixed, (3, settings.mels), (3, 1))
-        self.hidden = nn.Linear(mixed, settings.filters(_HIDDEN))
-        self.out = nn.Linear(settings.filters(_HIDDEN), 2)
+        self.hidden = nn.Linear(mixed, settings.joint_filters(_HIDDEN))
+        self.out = nn.Linear(settings.joint_filters(_HIDDEN), 2)
 
     def forward(self, spectra: Tensor) -> Tensor:
         """(batch, 2) logits of (batch, sources, frames, mels)."""
@@ -101,14 +116,14 @@ class MixNet(nn.Module):
             raise ValueError(
                 f"expected (batch, {expected[0]}, frames, {expected[1]}), got {spectra.shape}"
             )
-        heard = [net(spectra[:, i : i + 1]) for i, net in enumerate(self.source_nets)]
-        return self._decided(self.mix(self.narrow(torch.cat(heard, dim=1))))
+        parts = [self.part(i, spectra[:, i]) for i in range(self.settings.sources)]
+        return self.judged(torch.stack(parts).sum(dim=0))
 
     def part(self, source: int, planes: Tensor) -> Tensor:
-        """(batch, filters, frames / 4): what one source alone adds to the first joint layer.
+        """(batch, filters, frames / 4), or (…, mels) where stems meet bin by bin: one stem's share.
 
         All before the first joint non-linearity is linear over the sources, so this is made once
-        for every stem and :meth:`judged` is all that a triple costs.
+        for every stem, and :meth:`judged` of a sum is all that a triple costs.
 
         Args:
             source: 0 vocal (or the sum), 1 harmony, 2 drums.
@@ -122,10 +137,12 @@ class MixNet(nn.Module):
             heard = nn.functional.conv2d(heard, self.narrow.weight[:, own], bias)
         else:
             kernel = kernel[:, own]
-        return nn.functional.conv2d(heard, kernel, padding=(1, 0)).squeeze(3)
+        return heard if self.settings.meeting else _over_all_bins(heard, kernel)
 
     def judged(self, parts: Tensor) -> Tensor:
-        """(batch, 2) logits of (batch, filters, frames / 4) parts of all sources, added up."""
+        """(batch, 2) logits of the :meth:`part` of all sources, added up."""
+        if self.settings.meeting:
+            parts = _over_all_bins(torch.relu(self.met(parts)), self._first.weight)
         bias = self._first.bias
         total = parts if bias is None else parts + bias[:, None]
         return self._decided(self.mix[1:](total.unsqueeze(3)))
@@ -164,6 +181,22 @@ def _conv_block(
         nn.ReLU(),
         nn.AvgPool2d((2, 1)),
     )
+
+
+def _over_all_bins(heard: Tensor, kernel: Tensor) -> Tensor:
+    """(batch, filters, frames) of a convolution whose kernel spans three frames and every bin.
+
+    The same as ``conv2d`` with one frame of padding, as three matrix products: its gradient costs a
+    quarter.
+    """
+    batch, channels, frames, bins = heard.shape
+    flat = heard.permute(0, 2, 1, 3).reshape(batch * frames, channels * bins)
+    before, now, after = (
+        (flat @ kernel[:, :, tap].flatten(1).T).view(batch, frames, -1) for tap in range(3)
+    )
+    pad = nn.functional.pad
+    late, early = pad(before[:, :-1], (0, 0, 1, 0)), pad(after[:, 1:], (0, 0, 0, 1))
+    return (late + now + early).transpose(1, 2)
 
 
 def _padding(kernel: tuple[int, int]) -> tuple[int, int]:

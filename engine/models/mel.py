@@ -1,10 +1,11 @@
 """The spectrum that the mix networks are given, and the mel filters over it.
 
 Huang et al. (AAAI 2021) give 128 mel bins and nothing else; the rest is chosen here and recorded
-in every checkpoint. 32 kHz and 10 kHz as the highest frequency: audio that is read up to five
-semitones lower is whole up to there, so the edge of the band does not tell how it was transposed.
-2048 samples = 64 ms separate semitones from about 260 Hz on and leave no mel filter empty; 640
-samples = 20 ms is half of what a listener hears as being off the beat.
+in every checkpoint. Harmony decides: up to 5 kHz a bin is 15 Hz wide at middle C and 16 Hz at E4,
+where semitones lie 20 Hz apart and are told apart from there on (up to 10 kHz a bin would be 21 Hz
+wide there). 2048 samples at 16 kHz = 128 ms resolve as much. 16 kHz: audio that is read up to
+eight semitones lower is whole up to 5 kHz, so the edge of the band does not tell how it was
+transposed. 320 samples = 20 ms is half of what a listener hears as being off the beat.
 
 Arrays are (frames, bins) in time order, low to high. A full-scale sine has power 1 in its bin.
 """
@@ -39,12 +40,12 @@ class MelSettings:
         highest_hz: upper edge of the highest bin.
     """
 
-    sample_rate: int = 32000
+    sample_rate: int = 16000
     fft_samples: int = 2048
-    hop_samples: int = 640
+    hop_samples: int = 320
     mels: int = 128
-    lowest_hz: float = 30.0
-    highest_hz: float = 10000.0
+    lowest_hz: float = 40.0
+    highest_hz: float = 5000.0
 
 
 #: What the mix networks are trained on.

@@ -44,8 +44,8 @@ PIECE_FRAMES: Final = 16 * FRAMES_PER_BEAT
 #: Stems and groups that PostMixNet listens to for one question.
 _POST_STEMS: Final = 24
 _POST_GROUPS: Final = 128
-#: Kept per stem: 12 kB each at the small width.
-_KEPT: Final = 16384
+#: Stems whose share of the joint layer is kept: 150 kB each for eight bars at the small width.
+_KEPT: Final = 2048
 _BATCH: Final = 16
 
 
@@ -57,7 +57,7 @@ class MixRanker:
         self._net = net.eval()
         self._rules = automashupper()
         self._mels = mels or BeatMels()
-        self._kept: OrderedDict[Hashable, NDArray[np.float32]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, NDArray[np.float16]] = OrderedDict()
 
     @property
     def _listens_apart(self) -> bool:
@@ -141,19 +141,18 @@ class MixRanker:
         frames = next(iter(groups[0].values())).beats * FRAMES_PER_BEAT
         self._prepare({(plane, s.name): s for group in groups for plane, s in group.items()})
         silent = {plane: self._silence(plane, frames) for plane in range(3)}
-        total = np.stack(
-            [
+        found = []
+        for start in range(0, len(groups), _BATCH):
+            total = [
                 np.sum(
-                    [
-                        self._kept[plane, group[plane].name] if plane in group else silent[plane]
-                        for plane in range(3)
-                    ],
+                    [self._kept[p, group[p].name] if p in group else silent[p] for p in range(3)],
                     axis=0,
+                    dtype=np.float32,
                 )
-                for group in groups
+                for group in groups[start : start + _BATCH]
             ]
-        )
-        return self._judged(total)
+            found.append(self._judged(np.stack(total)))
+        return np.concatenate(found)
 
     def _prepare(self, wanted: Mapping[tuple[int, Hashable], Sound]) -> None:
         """Listen to what is not kept yet."""
@@ -169,12 +168,12 @@ class MixRanker:
                 keys = own[start : start + _BATCH]
                 planes = np.stack([scaled(self._plane(wanted[key])) for key in keys])
                 with torch.no_grad():
-                    parts = self._net.part(source, _tensor(planes)).numpy()
+                    parts = self._net.part(source, _tensor(planes)).numpy().astype(np.float16)
                 self._kept.update(zip(keys, parts, strict=True))
         while len(self._kept) > max(_KEPT, len(wanted)):
             self._kept.popitem(last=False)
 
-    def _silence(self, source: int, frames: int) -> NDArray[np.float32]:
+    def _silence(self, source: int, frames: int) -> NDArray[np.float16]:
         import torch
 
         key = (source, frames)
@@ -182,11 +181,12 @@ class MixRanker:
             mels = self._net.settings.mels
             plane = scaled(np.full((1, frames, mels), FLOOR_DB, dtype=np.float32))
             with torch.no_grad():
-                self._kept[key] = self._net.part(source, _tensor(plane)).numpy()[0]
+                part = self._net.part(source, _tensor(plane)).numpy()
+            self._kept[key] = part[0].astype(np.float16)
         return self._kept[key]
 
     def _judged(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(groups,) of (groups, filters, frames / 4)."""
+        """(groups,) of (groups, filters, frames / 4), or with bins behind them."""
         import torch
 
         with torch.no_grad():

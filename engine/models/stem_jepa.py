@@ -31,7 +31,7 @@ from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
 from engine.models.log_mel import HOP_SAMPLES, MEL_BANDS, SAMPLE_RATE, LogMel, MelStatistics
-from engine.models.vit import NORM_EPS, Block, initialise, sin_cos_positions
+from engine.models.vit import NORM_EPS, Block, RelativeBias, initialise, sin_cos_positions
 from engine.theory import Role
 
 __all__ = [
@@ -77,6 +77,8 @@ class JepaConfig:
         heads: attention heads of a block.
         predictor_width: of the predictor's hidden layers.
         predictor_layers: linear layers of the predictor.
+        relative: time is told by the distance of two columns; published is the column's number in
+            its chunk, which stems share whatever they play.
         statistics: of the log-mel values.
     """
 
@@ -85,6 +87,7 @@ class JepaConfig:
     heads: int = 12
     predictor_width: int = 1024
     predictor_layers: int = 6
+    relative: bool = False
     statistics: MelStatistics = field(default_factory=MelStatistics)
 
     def __post_init__(self) -> None:
@@ -101,12 +104,15 @@ class JepaConfig:
 
 #: ViT-Base and the MLP predictor of the paper: 85.25 M and 6.56 M parameters.
 PUBLISHED: Final = JepaConfig()
-#: For two CPU cores: the same shape, 60 times smaller.
-SMALL: Final = JepaConfig(width=160, depth=4, heads=4, predictor_width=256, predictor_layers=4)
+#: For two CPU cores: 60 times smaller. A short training learns the easiest first, and with
+#: numbered columns that is the number: so here only distances are known.
+SMALL: Final = JepaConfig(
+    width=160, depth=4, heads=4, predictor_width=256, predictor_layers=4, relative=True
+)
 
 
 class Encoder(nn.Module):
-    """ViT on 16 x 16 patches with fixed positions and no class token."""
+    """ViT on 16 x 16 patches with fixed positions, or relative ones, and no class token."""
 
     positions: Tensor
 
@@ -114,19 +120,34 @@ class Encoder(nn.Module):
         super().__init__()
         self.patches = nn.Conv2d(1, config.width, PATCH, stride=PATCH)
         positions = sin_cos_positions(config.width, rows=ROWS, columns=COLUMNS)
+        if config.relative:  # rows are numbered, columns are all alike
+            positions = positions[:, :1].expand(-1, COLUMNS, -1).clone()
         self.register_buffer("positions", positions, persistent=False)
+        self.bias = (
+            RelativeBias(config.heads, rows=ROWS, columns=COLUMNS) if config.relative else None
+        )
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
 
     def forward(self, image: Tensor) -> Tensor:
         """(batch, 80, frames) to (batch, 5, frames / 16, width); frames is at most 800."""
-        grid = self.patches(image.unsqueeze(1)).permute(0, 2, 3, 1)
+        grid = self._patched(image)
         grid = grid + self.positions[:, : grid.shape[2]]
         tokens = grid.flatten(1, 2)
+        bias = None if self.bias is None else self.bias(grid.shape[2])
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, bias)
         normed: Tensor = self.norm(tokens)
         return normed.view(grid.shape)
+
+    def _patched(self, image: Tensor) -> Tensor:
+        """(batch, rows, columns, width): the convolution as a product, its patches do not overlap.
+
+        On some processors PyTorch's convolution in half precision gives NaN for a single column.
+        """
+        cells = image.reshape(image.shape[0], ROWS, PATCH, image.shape[2] // PATCH, PATCH)
+        patches = cells.permute(0, 1, 3, 2, 4).flatten(3)
+        return functional.linear(patches, self.patches.weight.flatten(1), self.patches.bias)
 
 
 class Predictor(nn.Module):

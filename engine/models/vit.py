@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["NORM_EPS", "Block", "initialise", "sin_cos_positions"]
+__all__ = ["NORM_EPS", "Block", "RelativeBias", "initialise", "sin_cos_positions"]
 
 #: Added to the variance in every LayerNorm.
 NORM_EPS: Final = 1e-6
@@ -33,6 +33,30 @@ def sin_cos_positions(width: int, *, rows: int, columns: int) -> Tensor:
     return torch.cat([across, down], dim=2).float()
 
 
+class RelativeBias(nn.Module):
+    """How much a token listens to another, by how far apart they are, and by nothing else.
+
+    Added to the attention (Raffel et al. 2020, section 2.1): one learned number per head for every
+    distance in columns and one for every distance in rows.
+    """
+
+    def __init__(self, heads: int, *, rows: int, columns: int) -> None:
+        super().__init__()
+        self.across = nn.Parameter(torch.zeros(heads, 2 * columns - 1))
+        self.down = nn.Parameter(torch.zeros(heads, 2 * rows - 1))
+        self.rows, self.columns = rows, columns
+
+    def forward(self, columns: int) -> Tensor:
+        """(heads, tokens, tokens) of a grid of all rows and so many columns, row by row."""
+        across, down = (
+            torch.arange(count)[:, None] - torch.arange(count) + most - 1
+            for count, most in ((columns, self.columns), (self.rows, self.rows))
+        )
+        pairs = self.down[:, down, None, None] + self.across[:, None, None, across]
+        tokens = self.rows * columns
+        return pairs.permute(0, 1, 3, 2, 4).reshape(-1, tokens, tokens)
+
+
 class Block(nn.Module):
     """Pre-norm Transformer block, MLP ratio 4, GELU, no dropout (Dosovitskiy et al. 2021)."""
 
@@ -47,18 +71,22 @@ class Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, tokens, width) to the same shape."""
-        attended: Tensor = self.merge(self._attention(self.norm_attention(tokens)))
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(batch, tokens, width) to the same shape; ``bias`` (heads, tokens, tokens) is added to
+        what each token says to each before the softmax.
+        """
+        attended: Tensor = self.merge(self._attention(self.norm_attention(tokens), bias))
         tokens = tokens + attended
         changed: Tensor = self.mlp(self.norm_mlp(tokens))
         return tokens + changed
 
-    def _attention(self, tokens: Tensor) -> Tensor:
+    def _attention(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
         batch, count, width = tokens.shape
         split = self.query_key_value(tokens).view(batch, count, 3, self.heads, -1)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        heard = functional.scaled_dot_product_attention(query, key, value)
+        heard = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=None if bias is None else bias.to(query.dtype)
+        )
         return heard.transpose(1, 2).reshape(batch, count, width)
 
 

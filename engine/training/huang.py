@@ -2,13 +2,21 @@
 
 Huang et al. (AAAI 2021), Training: Adam at 1e-4, cross-entropy over "good" and "bad"; with LSRO
 the unlabeled, matched examples take part with the uniform target. Batch size, crop and epochs are
-not in the paper: 16 examples of four bars and 30 rounds here. For few rounds on a CPU the rate may
-be higher and fall to nothing along a cosine. Order, crops and their variations are drawn from the
-seed and the number of the step, so a run that was stopped goes on as if it had not been. Processors
-that multiply bfloat16 natively do so, at three times the speed.
+not in the paper. A step is :func:`~engine.training.mix_batches.draw_batch`: PreMixNet judges all
+triples of a dozen songs at the price of hearing each stem once, PostMixNet some of them. Good, bad
+and unlabeled examples weigh the same in the loss, as in the paper, where there are as many of each,
+and so do the kinds of the bad ones; the unlabeled come in slowly, through the first half. An epoch
+shows as many songs as there are.
 
-Metrics of the held-out songs: ``loss``, ``accuracy`` of good against bad at 0.5, ``mean_rank``, the
-average rank (1 is best, ties count half) of each good example among the ``unlabeled`` ones.
+Notes alone teach first: steps on drawn planes become rarer, steps on recordings more frequent, as
+the run goes on. For few rounds on a CPU the rate may be higher and fall to nothing along a cosine.
+Everything is drawn from the seed and the number of the step, so a run that was stopped goes on as
+if it had not been. Processors that multiply bfloat16 natively do so, at three times the speed.
+
+Metrics of the held-out songs, whose examples are heard from the first bar to the last: ``loss``,
+``accuracy`` of good against bad at 0.5, ``auc_key``, ``auc_tempo``, ``auc_both`` of good against
+each kind of bad, ``mean_rank``, the average rank (1 is best, ties count half) of each good example
+among the ``unlabeled`` ones.
 """
 
 from __future__ import annotations
@@ -27,18 +35,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import UsageError
-from engine.mashup.generation import Label
-from engine.models.beat_mel import FRAMES_PER_BEAT, added_up, scaled
+from engine.evaluation.axes import auc_of
+from engine.mashup.generation import Condition, Label
+from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, added_up, scaled
 from engine.models.huang import LABELS, MixNet, NetKind, NetSettings, lsro_loss, mashability
 from engine.models.mel import MEL
 from engine.training.checkpoints import Plain, load_checkpoint, load_weights
+from engine.training.mix_batches import SILENT, MixBatch, draw_batch
 from engine.training.mix_crops import CropSet
+from engine.training.mix_material import MixSongs
 from engine.training.resuming import Job, Outcome, run_job
 
 __all__ = ["MixTraining", "load_mix_net", "measure_mix", "mix_scores", "train_mix"]
 
 #: How :func:`~engine.training.resuming.run_job` names the network's weights.
 _MODEL: Final = "model."
+#: Metrics by what makes an example bad.
+_AUC_OF: Final[dict[str, Condition]] = {
+    "auc_key": "unmatched-key",
+    "auc_tempo": "unmatched-tempo",
+    "auc_both": "unmatched-both",
+}
 
 
 @dataclass(frozen=True)
@@ -49,21 +66,25 @@ class MixTraining:
         net: the network.
         lsro: let unlabeled examples take part.
         seed: of the weights, the order and the crops.
-        epochs: rounds through the examples.
-        batch: examples per step.
+        epochs: rounds through the songs.
+        batch: songs per step.
+        summed: triples that PostMixNet judges in a step.
         learning_rate: of Adam.
         decaying: let the learning rate fall to nothing along a cosine.
         crop_beats: length of what the network sees.
+        recorded: share of steps on recordings, at the first and at the last step.
     """
 
     net: NetSettings
     lsro: bool = False
     seed: int = 0
     epochs: int = 30
-    batch: int = 16
+    batch: int = 12
+    summed: int = 36
     learning_rate: float = 1e-4
     decaying: bool = False
     crop_beats: int = 16
+    recorded: tuple[float, float] = (0.1, 1.0)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -80,9 +101,16 @@ class MixTraining:
         """Flat settings for a checkpoint."""
         values = asdict(self)
         net = values.pop("net")
+        first, last = values.pop("recorded")
+        values |= {"recorded_first": first, "recorded_last": last}
         mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
         mel["mel_frames_per_beat"] = FRAMES_PER_BEAT
         return {**{f"net_{name}": value for name, value in net.items()}, **values, **mel}
+
+    def recorded_at(self, share: float) -> float:
+        """Share of steps on recordings after ``share`` [0, 1] of all steps."""
+        first, last = self.recorded
+        return first + (last - first) * share
 
     def rate(self, share: float) -> float:
         """Learning rate after ``share`` [0, 1] of all steps."""
@@ -91,7 +119,7 @@ class MixTraining:
 
 
 def train_mix(
-    train: CropSet,
+    material: Sequence[MixSongs],
     held_out: CropSet,
     settings: MixTraining,
     *,
@@ -100,12 +128,12 @@ def train_mix(
     minutes: float | None = None,
     resume: bool = False,
     clock: Callable[[], float] = time.monotonic,
-    report: Callable[[float], None] = lambda _loss: None,
+    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
 ) -> Outcome:
     """Train until all epochs are done or the minutes are up, and write the checkpoint.
 
     Args:
-        train: examples to learn from.
+        material: songs to learn from: recordings, and compositions if there are any.
         held_out: examples of other songs.
         settings: how.
         out: the checkpoint.
@@ -113,15 +141,15 @@ def train_mix(
         minutes: of this run; all that is needed when None.
         resume: go on where the last run with the same settings and data stopped.
         clock: seconds.
-        report: told the loss of every step.
+        report: told the number of every step, how many there are, and its loss.
 
     Raises:
-        UsageError: no examples, or other settings or data than the run to go on with.
+        UsageError: no songs, or other settings or data than the run to go on with.
         UnusableInput: the loss is no number any more.
         MissingDependency: the state to go on with is damaged.
         UnwritableOutput: the checkpoint cannot be written.
     """
-    course = _Course(train, settings)
+    course = _Course(material, settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         net = MixNet(settings.net).to(device)
@@ -129,16 +157,17 @@ def train_mix(
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
 
     def step(number: int) -> tuple[float, ...]:
-        spectra, targets = course.batch(number)
+        batch = course.batch(number)
         for group in optimiser.param_groups:
             group["lr"] = settings.rate(number / course.steps)
         optimiser.zero_grad()
         with _fast_arithmetic(device):
-            logits = net(_seen(net, spectra))
-        loss = lsro_loss(logits.float(), targets)
+            logits = _judged(net, batch)
+        unknown = min(1.0, 2.0 * number / course.steps)
+        loss = _balanced_loss(logits.float(), batch, unknown)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         optimiser.step()
-        report(float(loss.detach()))
+        report(number + 1, course.steps, float(loss.detach()))
         return (float(loss.detach()),)
 
     job = Job(
@@ -149,7 +178,7 @@ def train_mix(
         steps=course.steps,
         columns=("loss",),
         settings=settings.record,
-        data_sha=train.data_sha,
+        data_sha=course.data_sha,
         measure=lambda: measure_mix(net, held_out, settings),
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
@@ -170,6 +199,10 @@ def measure_mix(net: MixNet, crops: CropSet, settings: MixTraining) -> dict[str,
     if good.size and bad.size:
         right = int((good > 0.5).sum() + (bad <= 0.5).sum())
         metrics["accuracy"] = right / (good.size + bad.size)
+    for name, condition in _AUC_OF.items():
+        own = scores[np.array(crops.conditions) == condition]
+        if good.size and own.size:
+            metrics[name] = auc_of(good, own)
     if good.size and unknown.size:
         above = (unknown > good[:, None]) + 0.5 * (unknown == good[:, None])
         metrics["mean_rank"] = float(np.mean(1 + above.sum(axis=1)))
@@ -189,6 +222,8 @@ def load_mix_net(path: Path, kind: NetKind) -> MixNet:
         kind,
         width=float(record.get("net_width") or 1.0),
         bottleneck=int(record.get("net_bottleneck") or 0),
+        joint_width=float(record.get("net_joint_width") or 0.0),
+        meeting=bool(record.get("net_meeting") or False),
         mels=int(record.get("net_mels") or MEL.mels),
     )
     net = MixNet(settings)
@@ -198,37 +233,66 @@ def load_mix_net(path: Path, kind: NetKind) -> MixNet:
 
 
 class _Course:
-    """Which examples each step sees."""
+    """Which songs each step sees."""
 
-    def __init__(self, crops: CropSet, settings: MixTraining) -> None:
-        self._crops, self._settings = crops, settings
-        self._chosen = crops.indices(settings.labels)
-        if self._chosen.size < 2:
+    def __init__(self, material: Sequence[MixSongs], settings: MixTraining) -> None:
+        self._recorded, *self._drawn = material
+        self._settings = settings
+        usable = [sum(song.whole.size > 0 for song in songs.songs) for songs in material]
+        if min(usable) < 2:
             raise UsageError(
-                f"{self._chosen.size} examples are too few to train on.",
+                f"{min(usable)} songs are too few to train on.",
                 hint="Give more songs with vocals, harmony and drums.",
                 code="no_examples",
             )
-        # A last batch of one example is left out: batch norm has nothing to compare it with.
-        self._per_epoch = -(-(self._chosen.size - 1) // settings.batch)
-        self.steps = self._per_epoch * settings.epochs
+        self.steps = settings.epochs * -(-sum(usable) // settings.batch)
+        self.data_sha = " ".join(songs.data_sha for songs in material)
 
-    def batch(self, number: int) -> tuple[NDArray[np.float32], Tensor]:
-        """Planes (batch, 3, frames, mels) and targets (batch, 2) of step ``number``."""
-        epoch, place = divmod(number, self._per_epoch)
-        seed, size = self._settings.seed, self._settings.batch
-        order = np.random.default_rng([seed, epoch]).permutation(self._chosen)
-        indices = order[place * size : (place + 1) * size].tolist()
-        rng = np.random.default_rng([seed, epoch, place])
-        spectra = self._crops.batch(indices, self._settings.frames, rng=rng)
-        return spectra, torch.tensor([LABELS[self._crops.labels[i]] for i in indices])
+    def batch(self, number: int) -> MixBatch:
+        """The songs of step ``number``."""
+        settings = self._settings
+        rng = np.random.default_rng([settings.seed, number])
+        recorded = rng.random() < settings.recorded_at(number / self.steps)
+        songs = self._recorded if recorded or not self._drawn else self._drawn[0]
+        batch = draw_batch(songs, songs=settings.batch, beats=settings.crop_beats, rng=rng)
+        kept = batch.of_labels(settings.labels)
+        return kept.some(settings.summed, rng) if settings.net.kind == "postmixnet" else kept
 
 
-def _seen(net: MixNet, planes: NDArray[np.float32]) -> Tensor:
-    """What this network looks at, on its device: the three stems, or their sum."""
+def _judged(net: MixNet, batch: MixBatch) -> Tensor:
+    """(triples, 2) logits."""
+    device = next(net.parameters()).device
     if net.settings.kind == "postmixnet":
-        planes = np.stack([added_up(list(stems)) for stems in planes])[:, None]
-    return torch.from_numpy(scaled(planes)).to(next(net.parameters()).device)
+        sums = [
+            added_up([batch.planes[plane] for plane in triple if plane != SILENT])
+            for triple in batch.triples.tolist()
+        ]
+        logits: Tensor = net(torch.from_numpy(scaled(np.stack(sums)))[:, None].to(device))
+        return logits
+    silence = np.full(batch.planes.shape[1:], FLOOR_DB, dtype=np.float32)
+    parts = []
+    for source in range(net.settings.sources):
+        wanted, place = np.unique(batch.triples[:, source], return_inverse=True)
+        planes = [silence if plane == SILENT else batch.planes[plane] for plane in wanted]
+        heard = net.part(source, torch.from_numpy(scaled(np.stack(planes))).to(device))
+        parts.append(heard[torch.from_numpy(place).to(device)])
+    judged: Tensor = net.judged(torch.stack(parts).sum(dim=0))
+    return judged
+
+
+def _balanced_loss(logits: Tensor, batch: MixBatch, unknown: float) -> Tensor:
+    """Mean over the labels, the unlabeled weighing ``unknown``, of the mean over their kinds."""
+    kinds = np.array(batch.kinds)
+    losses: dict[Label, list[Tensor]] = {}
+    for kind in sorted(set(batch.kinds)):
+        places = np.flatnonzero(kinds == kind)
+        label = batch.labels[int(places[0])]
+        own = torch.from_numpy(places).to(logits.device)
+        targets = torch.tensor([LABELS[label]], device=logits.device).expand(own.numel(), 2)
+        losses.setdefault(label, []).append(lsro_loss(logits[own], targets))
+    weights = {label: unknown if label == "unknown" else 1.0 for label in losses}
+    total = sum(weights[label] * torch.stack(found).mean() for label, found in losses.items())
+    return torch.as_tensor(total / sum(weights.values()))
 
 
 def _fast_layout(net: MixNet) -> None:
@@ -248,15 +312,22 @@ def _fast_arithmetic(device: str) -> contextlib.AbstractContextManager[None]:
 def mix_scores(
     net: MixNet, crops: CropSet, settings: MixTraining
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(examples,) mashability of the middle crops, and each example's own loss."""
+    """(examples,) mashability of whole examples, and each one's own loss."""
     scores, losses = np.zeros(len(crops)), np.zeros(len(crops))
-    places: Sequence[int] = range(len(crops))
-    with torch.no_grad():
-        for start in places[:: settings.batch]:
-            chosen = places[start : start + settings.batch]
-            logits = net(_seen(net, crops.batch(chosen, settings.frames))).cpu().double()
-            scores[chosen] = mashability(logits).numpy()
-            for row, index in enumerate(chosen):
-                target = torch.tensor([LABELS[crops.labels[index]]])
-                losses[index] = float(lsro_loss(logits[row : row + 1], target))
+    for index in range(len(crops)):
+        logits = _of_whole(net, crops.planes(index), settings.frames)
+        scores[index] = float(mashability(logits)[0])
+        losses[index] = float(lsro_loss(logits, torch.tensor([LABELS[crops.labels[index]]])))
     return scores, losses
+
+
+def _of_whole(net: MixNet, planes: NDArray[np.float32], frames: int) -> Tensor:
+    """(1, 2) logits of an example of any length: the mean of those of its pieces."""
+    if net.settings.kind == "postmixnet":
+        planes = added_up(list(planes))[None]
+    count = max(planes.shape[1] // frames, 1)
+    pieces = np.stack(np.array_split(planes[:, : count * frames], count, axis=1))
+    device = next(net.parameters()).device
+    with torch.no_grad():
+        logits: Tensor = net(torch.from_numpy(scaled(pieces)).to(device))
+    return logits.cpu().double().mean(dim=0, keepdim=True)

@@ -1,49 +1,58 @@
 """The way from folders of songs to a trained PreMixNet or PostMixNet.
 
 Songs are split before anything is paired, as the list of a rendered corpus says or else four to one
-by composition, so no stem of a held-out song is ever trained on. A third of the examples is
-original, a third matched, and a third unmatched in equal parts of the three kinds (the paper's
-thirds; its parts of the last third are not told). Their planes lie in a folder beside the
-checkpoint and are found again by the next run.
+by composition, so no stem of a held-out song is ever trained on. Of the held-out songs examples are
+generated as in the paper: a third original, a third matched, and a third unmatched in equal parts
+of the three kinds (the paper's thirds; its parts of the last third are not told), sixteen bars long
+as in the paper. Their planes lie in a folder beside the checkpoint and are found again by the next
+run. Songs that were rendered from a MIDI corpus lend their whole corpus: the notes of all its train
+songs are learned from too, as planes that are drawn (:mod:`engine.training.mix_material`).
 
-On a CPU the network has an eighth of the published filters and a bottleneck of 32 channels
-(0.41 million numbers in place of 38.76) and learns fast for a few rounds; on a GPU it is the
-published one, trained at the published rate.
+On a CPU the network has an eighth of the published filters, half of them in the joint layers, and a
+bottleneck of 12 channels in which stems meet (0.66 million numbers in place of 38.76), and learns
+fast for few rounds; on a GPU it is the published one, trained at the published rate.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from engine.errors import SomeItemsFailed, UsageError
+from engine.errors import SomeItemsFailed
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.mashup.generation import Condition, generate
 from engine.models.huang import NetKind, NetSettings
 from engine.training.huang import MixTraining, train_mix
 from engine.training.material import open_material
 from engine.training.midi_audio.listing import read_listing
+from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.mix_crops import CropSet, make_crops
+from engine.training.mix_material import DrawnSongs, MixSongs, RecordedSongs
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 
-__all__ = ["run"]
+__all__ = ["run", "small_net"]
 
 _KINDS: Final[dict[str, NetKind]] = {"premixnet": "premixnet", "postmixnet": "postmixnet"}
 #: Share of compositions that is held out: four to one.
 HELD_OUT: Final = 0.2
-#: Examples of each of the three kinds for every song with a voice, up to the paper's number.
-EACH_PER_SONG: Final = 8
-MOST_EACH: Final = 17169
-#: Length of an example, of which a network sees four bars at a time.
-BARS: Final = 8
+#: Held-out examples of each of the three kinds for every song with a voice.
+EACH_PER_SONG: Final = 4
+MOST_EACH: Final = 200
+#: Length of a held-out example, of which a network sees four bars at a time.
+BARS: Final = 16
+#: Length of what is trained on.
+CROP_BARS: Final = 4
 #: What two CPU cores can train.
 CPU_WIDTH: Final = 0.125
-CPU_BOTTLENECK: Final = 32
-#: Ten times the published rate, falling; five rounds instead of thirty.
-CPU_LEARNING_RATE: Final = 1e-3
-CPU_EPOCHS: Final = 5
+CPU_JOINT_WIDTH: Final = 0.5
+CPU_BOTTLENECK: Final = 12
+#: Twenty times the published rate, falling; few rounds instead of thirty.
+CPU_LEARNING_RATE: Final = 2e-3
+CPU_EPOCHS: Final = 8
+#: Memory for the spectrograms of recordings: 2.6 GB, about 300 songs of a minute.
+KEPT_CHUNKS: Final = 40000
 
 
 def run(
@@ -63,90 +72,64 @@ def run(
     deadline = None if request.minutes is None else clock() + 60.0 * request.minutes
     device = pick_device(request.device)
     work = request.out.with_name(f"{request.out.stem}-songs")
-    material = open_material(request.data, work, jobs=request.jobs, tell=tell)
-    prepared = _prepare(
-        request,
-        material.db,
-        tell=tell,
-        stop=lambda: deadline is not None and clock() >= deadline,
+    songs = open_material(request.data, work, jobs=request.jobs, tell=tell)
+    train, held_out = _split(request, songs.db)
+    material = _material(request, train, tell)
+    examples, notes = _held_out(
+        request, held_out, tell=tell, stop=lambda: deadline is not None and clock() >= deadline
     )
-    settings = _settings(request, device)
-    seen = 0
-
-    def told(loss: float) -> None:
-        nonlocal seen
-        seen += 1
-        tell(f"training: step {seen}, loss {loss:.3f}")
-
     outcome = train_mix(
-        prepared.train,
-        prepared.held_out,
-        settings,
+        material,
+        examples,
+        _settings(request, device),
         out=request.out,
         device=device,
         minutes=None if deadline is None else max(deadline - clock(), 0.0) / 60.0,
         resume=request.resume,
         clock=clock,
-        report=told,
+        report=lambda step, steps, loss: tell(f"training: step {step} of {steps}, loss {loss:.3f}"),
     )
     return TrainReport(
         checkpoint=request.out,
         finished=outcome.finished,
         steps=outcome.steps_done,
         metrics=outcome.metrics,
-        notes=(*material.notes, *prepared.notes),
+        notes=(*songs.notes, *notes),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    train: CropSet
-    held_out: CropSet
-    notes: tuple[str, ...]
+def _material(request: TrainRequest, train: MashupDB, tell: Tell) -> list[MixSongs]:
+    """The recordings, and the compositions of the corpora that they were rendered from."""
+    material: list[MixSongs] = [RecordedSongs(train, bars=CROP_BARS, kept_chunks=KEPT_CHUNKS)]
+    songs: list[MidiSong] = []
+    for corpus in request.notes:
+        tell(f"reading the notes of {corpus.name}")
+        songs += load_corpus(corpus).of("train")
+    if songs:
+        material.append(DrawnSongs(songs, bars=CROP_BARS))
+    return material
 
 
-def _prepare(
-    request: TrainRequest,
-    db: MashupDB,
-    *,
-    tell: Tell,
-    stop: Callable[[], bool],
-) -> _Prepared:
-    """Both parts as planes."""
-    notes: list[str] = []
-    sets: list[CropSet] = []
+def _held_out(
+    request: TrainRequest, part: MashupDB, *, tell: Tell, stop: Callable[[], bool]
+) -> tuple[CropSet, tuple[str, ...]]:
+    """Examples of the held-out songs, and what stood in the way."""
+    made = generate(part, _counts(part), seed=request.seed, bars=BARS)
+    notes = [f"held-out: {count} × {why}" for why, count in made.reasons.items()]
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        tell(f"reading held-out example {done} of {len(made.examples)}")
+
     folder = request.out.with_name("mix-crops")
-    for name, part in zip(("training", "held-out"), _split(request, db), strict=True):
-        with_matched = request.lsro or name == "held-out"
-        made = generate(part, _counts(part, matched=with_matched), seed=request.seed, bars=BARS)
-        notes += [f"{name}: {count} × {why}" for why, count in made.reasons.items()]
-        done = 0
-
-        def told(part: str = name, total: int = len(made.examples)) -> None:
-            nonlocal done
-            done += 1
-            tell(f"reading {part} example {done} of {total}")
-
-        crops = make_crops(
-            part,
-            made.examples,
-            folder,
-            jobs=request.jobs,
-            stop=stop,
-            made_one=told,
-        )
-        if not crops.complete:
-            raise _out_of_time(name, len(crops), len(made.examples))
-        if crops.unusable:
-            notes.append(f"{name}: {crops.unusable} examples could not be read")
-        sets.append(crops)
-    if not len(sets[0]):
-        raise UsageError(
-            f"No example can be made of {len(db.songs)} songs.",
-            hint=f"Give songs with vocals, harmony and drums of {BARS} bars or more: five or more.",
-            code="no_examples",
-        )
-    return _Prepared(sets[0], sets[1], tuple(notes))
+    crops = make_crops(part, made.examples, folder, jobs=request.jobs, stop=stop, made_one=told)
+    if not crops.complete:
+        raise _out_of_time(len(crops), len(made.examples))
+    if crops.unusable:
+        notes.append(f"held-out: {crops.unusable} examples could not be read")
+    return crops, tuple(notes)
 
 
 def _split(request: TrainRequest, db: MashupDB) -> tuple[MashupDB, MashupDB]:
@@ -166,17 +149,22 @@ def _split(request: TrainRequest, db: MashupDB) -> tuple[MashupDB, MashupDB]:
     return train, held_out
 
 
-def _counts(db: MashupDB, *, matched: bool) -> dict[Condition, int]:
+def _counts(db: MashupDB) -> dict[Condition, int]:
     """How many examples of each condition."""
     voices = sum(set(MASHUP_ROLES) <= song.stems.keys() for song in db.songs)
     each = min(EACH_PER_SONG * voices, MOST_EACH)
     return {
         "original": each,
-        "matched": each if matched else 0,
+        "matched": each,
         "unmatched-key": each // 3,
         "unmatched-tempo": each // 3,
         "unmatched-both": each // 3,
     }
+
+
+def small_net(kind: NetKind) -> NetSettings:
+    """What two CPU cores can train."""
+    return NetSettings(kind, CPU_WIDTH, CPU_BOTTLENECK, CPU_JOINT_WIDTH, meeting=True)
 
 
 def _settings(request: TrainRequest, device: str) -> MixTraining:
@@ -185,7 +173,7 @@ def _settings(request: TrainRequest, device: str) -> MixTraining:
     if device == "cpu":
         settings = replace(
             settings,
-            net=NetSettings(kind, CPU_WIDTH, CPU_BOTTLENECK),
+            net=small_net(kind),
             epochs=CPU_EPOCHS,
             learning_rate=CPU_LEARNING_RATE,
             decaying=True,
@@ -193,9 +181,9 @@ def _settings(request: TrainRequest, device: str) -> MixTraining:
     return settings if request.epochs is None else replace(settings, epochs=request.epochs)
 
 
-def _out_of_time(part: str, done: int, total: int) -> SomeItemsFailed:
+def _out_of_time(done: int, total: int) -> SomeItemsFailed:
     return SomeItemsFailed(
-        f"The time was over when {done} of {total} {part} examples were read; there is no "
+        f"The time was over when {done} of {total} held-out examples were read; there is no "
         "checkpoint yet.",
         hint="Run the same command again: it goes on where this one stopped.",
         code="out_of_time",

@@ -34,6 +34,7 @@ class TrainRequest:
         lsro: let unlabeled examples take part (mix networks).
         jobs: processes for preparing data.
         mended: leave out the published defects (song-masher).
+        notes: MIDI corpora that ``data`` was rendered from, for models that read notes too.
     """
 
     model: str
@@ -47,6 +48,7 @@ class TrainRequest:
     lsro: bool = False
     jobs: int = 1
     mended: bool = False
+    notes: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.data:

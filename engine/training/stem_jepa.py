@@ -213,8 +213,9 @@ def load_stem_jepa(path: Path) -> StemJepa:
     settings = checkpoint.info.settings
     try:
         sizes = {name: int(settings[name] or 0) for name in _SIZES}
+        relative = bool(settings.get("relative", False))
         statistics = MelStatistics(*(float(settings[name] or 0.0) for name in _STATISTICS))
-        model = StemJepa(JepaConfig(**sizes, statistics=statistics))
+        model = StemJepa(JepaConfig(**sizes, relative=relative, statistics=statistics))
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise MissingDependency(
             f"The checkpoint {path} does not say how its network is built ({error}).",

@@ -51,6 +51,7 @@ def rendered_request(
         "train", limit=limit_songs, seconds=seconds, seed=request.seed, jobs=request.jobs
     )
     data: list[Path] = []
+    corpora: list[Path] = []
     notes: list[str] = []
     for path in request.data:
         if not is_midi_corpus(path):
@@ -60,7 +61,8 @@ def rendered_request(
         tell(f"rendering {path.name} into {library}")
         notes += _render(path, library, options, tell)
         data.append(library)
-    return replace(request, data=tuple(data)), tuple(dict.fromkeys(notes))
+        corpora.append(path)
+    return replace(request, data=tuple(data), notes=tuple(corpora)), tuple(dict.fromkeys(notes))
 
 
 def _render(path: Path, library: Path, options: CorpusOptions, tell: Tell) -> tuple[str, ...]:

@@ -92,13 +92,34 @@ def test_lsro_pulls_towards_one_half(start: float) -> None:
     assert torch.all(at_half.grad == 0)
 
 
-@pytest.mark.parametrize("bottleneck", [0, 2])
+def as_published(net: MixNet, spectra: torch.Tensor) -> torch.Tensor:
+    """The layers one after the other, with PyTorch's own convolution over all bins."""
+    heard = torch.cat([one(spectra[:, i : i + 1]) for i, one in enumerate(net.source_nets)], dim=1)
+    narrow = net.narrow(heard)
+    met = torch.relu(net.met(narrow)) if net.settings.meeting else narrow
+    over_time = net.mix(met).squeeze(3)
+    summary = over_time.mean(dim=2) + over_time.amax(dim=2)
+    logits: torch.Tensor = net.out(torch.relu(net.hidden(summary)))
+    return logits
+
+
+@pytest.mark.parametrize(("bottleneck", "meeting"), [(0, False), (2, False), (2, True)])
 @pytest.mark.parametrize("kind", ["premixnet", "postmixnet"])
-def test_parts_of_sources_add_up_to_the_whole_network(kind: NetKind, bottleneck: int) -> None:
+def test_parts_of_sources_add_up_to_the_whole_network(
+    kind: NetKind, bottleneck: int, meeting: bool
+) -> None:
     torch.manual_seed(0)
-    net = MixNet(NetSettings(kind, width=1 / 16, bottleneck=bottleneck)).eval()
+    net = MixNet(NetSettings(kind, 1 / 16, bottleneck, 1 / 8, meeting)).eval()
+    assert net.hidden.in_features == 32
     spectra = torch.randn(3, net.settings.sources, 48, 128)
     with torch.no_grad():
         parts = [net.part(i, spectra[:, i]) for i in range(net.settings.sources)]
-        assert parts[0].shape == (3, 16, 12)
-        torch.testing.assert_close(net.judged(sum(parts)), net(spectra), rtol=1e-4, atol=1e-5)
+        assert parts[0].shape == ((3, 2, 12, 128) if meeting else (3, 32, 12))
+        wanted = as_published(net, spectra)
+        torch.testing.assert_close(net.judged(sum(parts)), wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(net(spectra), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_stems_can_only_meet_in_a_bottleneck() -> None:
+    with pytest.raises(ValueError, match="cannot"):
+        NetSettings("premixnet", meeting=True)

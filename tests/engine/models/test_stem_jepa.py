@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
 from engine.models.stem_jepa import (
+    PATCH,
     PUBLISHED,
     SMALL,
     Encoder,
@@ -149,3 +152,27 @@ def test_too_short_and_unknown_roles_are_refused() -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="no multiple"):
         JepaConfig(width=18, heads=2)
+
+
+def test_patches_are_those_of_a_convolution() -> None:
+    encoder = StemJepa(TINY).context
+    image = torch.randn(2, 80, 48)
+    wanted = encoder.patches(image.unsqueeze(1)).permute(0, 2, 3, 1)
+    torch.testing.assert_close(encoder._patched(image), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_relative_positions_know_distances_only() -> None:
+    """Steady sound has the same tokens in every column; numbered columns tell them apart."""
+    steady = torch.randn(1, 80, PATCH).repeat(1, 1, 9)
+    spread = {}
+    for relative in (True, False):
+        encoder = StemJepa(dataclasses.replace(TINY, relative=relative)).context
+        with torch.no_grad():
+            spread[relative] = float(encoder(steady).std(dim=2).max())
+    assert spread[True] < 1e-5 < 0.01 < spread[False]
+    bias = StemJepa(dataclasses.replace(TINY, relative=True)).context.bias
+    assert bias is not None
+    torch.nn.init.normal_(bias.across)
+    torch.nn.init.normal_(bias.down)
+    pairs = bias(7).view(-1, 5, 7, 5, 7)
+    torch.testing.assert_close(pairs[:, 1:, 2:, 1:, 2:], pairs[:, :-1, :-2, :-1, :-2])

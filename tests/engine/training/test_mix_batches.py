@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.mashup.generation import MOST_SEMITONES, StemUse
+from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT
+from engine.models.mel import MEL
+from engine.training.mix_batches import SILENT, MixBatch, draw_batch, varied
+from tests.engine.training.songs_to_mix import ToySongs, roles_asked
+
+
+def batch(songs: ToySongs, seed: int = 0) -> MixBatch:
+    return draw_batch(songs, songs=6, beats=4, rng=np.random.default_rng(seed))
+
+
+def test_a_batch_holds_every_kind_and_hears_every_stem_once() -> None:
+    songs = ToySongs(9)
+    made = batch(songs)
+    assert made.planes.shape[1:] == (4 * FRAMES_PER_BEAT, MEL.mels)
+    assert len(made.triples) == len(made.labels)
+    assert set(made.labels) == {"good", "bad", "unknown"}
+    assert made.labels.count("good") == 6
+    assert roles_asked(songs) == {"vocals", "harmonic", "drums"}
+    voices = [use.song_id for use in songs.asked if use.role == "vocals"]
+    assert len(voices) == len(set(voices)) == 6
+    assert made.triples.min() >= SILENT
+    assert made.triples.max() < len(made.planes)
+    assert (made.triples[:, 0] != SILENT).all()
+
+
+def test_a_draw_repeats_and_another_differs() -> None:
+    one, again, other = (batch(ToySongs(9), seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.planes, again.planes)
+    np.testing.assert_array_equal(one.triples, again.triples)
+    assert one.labels == again.labels
+    assert not np.array_equal(one.planes, other.planes)
+
+
+def test_variants_of_one_composition_never_meet() -> None:
+    songs = ToySongs(9)
+    songs.songs = [*songs.songs, *ToySongs(9, seed=1).songs]  # the same groups under other names
+    for seed in range(8):
+        songs.asked.clear()
+        batch(songs, seed)
+        numbers = [use.song_id.split("-")[1] for use in songs.asked if use.role == "vocals"]
+        assert len(numbers) == len(set(numbers))
+
+
+def uses_of(seeds: int) -> list[StemUse]:
+    songs = ToySongs(9)
+    for seed in range(seeds):
+        batch(songs, seed)
+    return songs.asked
+
+
+def test_single_faults_stay_within_what_originals_may_have() -> None:
+    """A wrong transposition must not be heard by its size, nor an offset be too small to hear."""
+    uses = uses_of(30)
+    stretched = [use for use in uses if use.stretched]
+    assert max(abs(use.semitones) for use in stretched) == MOST_SEMITONES
+    assert {use.semitones for use in uses if use.role == "drums"} == {0}
+    offsets = [abs(use.offset_s) for use in uses if use.offset_s]
+    assert 0.1 <= min(offsets) <= max(offsets) <= 1.0
+    assert any(use.offset_s and use.role == "drums" for use in stretched)
+    assert any(use.offset_s and use.role == "harmonic" for use in stretched)
+    assert any(not use.stretched for use in uses)
+
+
+def test_pairs_are_labelled_by_their_keys() -> None:
+    """With one key for all every foreign harmony may fit; with keys a tritone apart many cannot."""
+    same = [batch(ToySongs(9, keys=(0,)), seed) for seed in range(6)]
+    apart = [batch(ToySongs(9, keys=(0, 6)), seed) for seed in range(6)]
+    shares = [
+        np.mean([label == "unknown" for one in made for label in one.labels])
+        for made in (same, apart)
+    ]
+    assert shares[0] > shares[1] > 0
+
+
+def test_what_makes_a_bad_example_bad_is_not_left_out() -> None:
+    for seed in range(20):
+        made = batch(ToySongs(9), seed)
+        for triple, label in zip(made.triples, made.labels, strict=True):
+            if label == "bad":
+                assert (triple != SILENT).sum() >= 2
+            assert not (label == "unknown" and triple[1] == SILENT)
+
+
+def test_some_takes_kinds_evenly() -> None:
+    made = batch(ToySongs(9))
+    kinds = set(made.kinds)
+    assert {"own", "matched", "foreign"} < kinds
+    few = made.some(len(kinds) + 3, np.random.default_rng(0))
+    counts = [few.kinds.count(kind) for kind in kinds]
+    assert min(counts) == 1
+    assert max(counts) == 2
+    assert set(made.of_labels(("good",)).kinds) == {"own"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_variations_change_the_sound_and_not_the_notes(seed: int) -> None:
+    plane = np.full((24, MEL.mels), -60.0, dtype=np.float32)
+    plane[:, 40] = -20.0
+    made = varied(plane, np.random.default_rng(seed))
+    assert made.shape == plane.shape
+    assert made.min() >= FLOOR_DB
+    assert set(made.argmax(axis=1)) == {40}
+    assert not np.array_equal(made, plane)
