@@ -123,7 +123,7 @@ class DrawnSongs:
             count=beats,
             speed=ratio,
             late=use.offset_s * tempo_bpm / 60.0,
-            beat_s=60.0 / tempo_bpm,
+            beat_s=60.0 / tempo_bpm * float(2.0 ** rng.uniform(-_PACE, _PACE)),
         )
         if use.role == "drums":
             return drawn_drums(song.notes["drums"], where, rng)
@@ -135,6 +135,9 @@ class DrawnSongs:
 
 #: A composition that keeps its own tempo is so much faster than the session.
 _RATIOS: Final = (0.7, 1.4)
+#: Decays and rooms of each stem are those of a tempo up to so many octaves away: what is stretched
+#: to a session has them from elsewhere, and that must not tell it from an original.
+_PACE: Final = 0.5
 
 
 def drawn_tempo(song: MixSong, rng: np.random.Generator) -> float:
