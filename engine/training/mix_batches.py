@@ -11,10 +11,10 @@ Mashup generation, for the kinds):
 - two kinds that only the music tells from an original, because stem and sound are the same: its
   own harmony in another transposition, and its own harmony or drums early or late: bad.
 
-Songs are transposed, within ±3 semitones, into a few keys, so that some harmonies fit. Of the good
-ones some lack harmony or drums, and some clips hold more than a voice: in use, single stems are
-asked for as often as pairs. Colour, level and sharpness of every stem are varied each time. All of
-a step's songs are recordings or all are drawn from notes: a mixture would tell originals.
+Songs are transposed, within ±3 semitones, into a few keys, so that some harmonies fit. Some triples
+lack harmony or drums, and some clips hold more than a voice, as in use; good and bad ones as often.
+Colour, level and sharpness of every stem are varied each time. All of a step's songs are recordings
+or all are drawn from notes: a mixture would tell originals.
 """
 
 from __future__ import annotations
@@ -35,16 +35,19 @@ __all__ = ["SILENT", "MixBatch", "draw_batch"]
 
 #: How a triple was made.
 Kind = Literal["own", "matched", "foreign", "key", "late", "tempo"]
+_Three = tuple[int, int, int]
 #: In a triple: nobody plays this stem.
 SILENT: Final = -1
 #: Songs of a step are brought into so many keys.
 _KEYS: Final = 4
-#: Shares of the good examples that lack drums, or harmony.
-_WITHOUT_DRUMS: Final = 0.3
-_WITHOUT_HARMONY: Final = 0.15
-#: Shares of clips that hold drums too, or harmony in the place of the voice.
-_WITH_DRUMS: Final = 0.1
-_HARMONY_CLIP: Final = 0.1
+#: Share of the good and of the unlabeled triples that lack harmony. Bad ones lack it as often on
+#: the average of their four kinds, or what is missing would tell good from bad: never where the
+#: key of the harmony is the fault, twice as often otherwise.
+_LACKING: Final = 0.2
+#: Of triples with harmony: the share that is heard whole, and without drums. In the rest the clip
+#: holds the drums too.
+_WHOLE: Final = 0.56
+_WITHOUT_DRUMS: Final = 0.32
 #: Colour: waves over the bins of this height, and level, standard deviations [dB].
 _COLOUR_DB: Final = 3.0
 _LEVEL_DB: Final = 3.0
@@ -124,7 +127,7 @@ def draw_batch(material: MixSongs, *, songs: int, beats: int, rng: np.random.Gen
     made = _Triples()
     for number, item in enumerate(items):
         own = planes.of(item)
-        made.add(_good(own, planes, rng), "good", "own")
+        made.add(_arranged(own, own, planes, rng, lacking=_LACKING), "good", "own")
         kind = _FAULTS[int(rng.integers(len(_FAULTS)))]
         triple = _bad(number, items, kind, planes, rng)
         if triple is not None:
@@ -134,9 +137,11 @@ def draw_batch(material: MixSongs, *, songs: int, beats: int, rng: np.random.Gen
             if one is not other and one.scale is not None and other.scale is not None:
                 drums = planes.of(items[int(rng.integers(len(items)))])[2]
                 fits = one.scale == other.scale
-                triple = (planes.of(one)[0], planes.of(other)[1], drums)
+                pair = (planes.of(one)[0], planes.of(other)[1], drums)
+                lacking = _LACKING if fits else 0.0
+                heard = _arranged(pair, planes.of(one), planes, rng, lacking=lacking)
                 label: Label = "unknown" if fits else "bad"
-                made.add(_thinned(triple, rng), label, "matched" if fits else "foreign")
+                made.add(heard, label, "matched" if fits else "foreign")
     return MixBatch(
         np.stack(planes.heard), np.array(made.triples), tuple(made.labels), tuple(made.kinds)
     )
@@ -144,11 +149,11 @@ def draw_batch(material: MixSongs, *, songs: int, beats: int, rng: np.random.Gen
 
 class _Triples:
     def __init__(self) -> None:
-        self.triples: list[tuple[int, int, int]] = []
+        self.triples: list[_Three] = []
         self.labels: list[Label] = []
         self.kinds: list[Kind] = []
 
-    def add(self, triple: tuple[int, int, int], label: Label, kind: Kind) -> None:
+    def add(self, triple: _Three, label: Label, kind: Kind) -> None:
         self.triples.append(triple)
         self.labels.append(label)
         self.kinds.append(kind)
@@ -159,10 +164,11 @@ class _Planes:
 
     def __init__(self, material: MixSongs, beats: int, rng: np.random.Generator) -> None:
         self._material, self._beats, self._rng = material, beats, rng
-        self._own: dict[str, tuple[int, int, int]] = {}
+        self._own: dict[str, _Three] = {}
+        self._sums: dict[tuple[int, int], int] = {}
         self.heard: list[NDArray[np.float32]] = []
 
-    def of(self, item: _Item) -> tuple[int, int, int]:
+    def of(self, item: _Item) -> _Three:
         """Vocals, harmony and drums of a song, as numbers of planes."""
         if item.song.id not in self._own:
             uses = [item.use(role) for role in ("vocals", "harmonic", "drums")]
@@ -186,8 +192,10 @@ class _Planes:
 
     def together(self, one: int, other: int) -> int:
         """The number of the sum of two planes."""
-        self.heard.append(added_up([self.heard[one], self.heard[other]]))
-        return len(self.heard) - 1
+        if (one, other) not in self._sums:
+            self.heard.append(added_up([self.heard[one], self.heard[other]]))
+            self._sums[one, other] = len(self.heard) - 1
+        return self._sums[one, other]
 
 
 def varied(plane: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -236,51 +244,50 @@ def _shift(song: MixSong, keys: NDArray[np.int64], rng: np.random.Generator) -> 
     return int(rng.choice(near))
 
 
-def _good(
-    own: tuple[int, int, int], planes: _Planes, rng: np.random.Generator
-) -> tuple[int, int, int]:
-    vocals, harmonic, drums = own
-    lot = rng.random()
-    if lot < _WITH_DRUMS:
-        return planes.together(vocals, drums), harmonic, SILENT
-    if lot < _WITH_DRUMS + _HARMONY_CLIP:
-        return harmonic, SILENT, drums
-    return _thinned(own, rng, harmony_too=True)
+def _arranged(
+    triple: _Three, own: _Three, planes: _Planes, rng: np.random.Generator, *, lacking: float
+) -> _Three:
+    """What is heard of a triple under one of the clips and stems that are asked for in use.
 
-
-def _thinned(
-    triple: tuple[int, int, int], rng: np.random.Generator, *, harmony_too: bool = False
-) -> tuple[int, int, int]:
-    """Some triples lack the drums, or the harmony."""
+    Args:
+        triple: voice, harmony, drums.
+        own: those of the voice's song, for clips that hold more than a voice.
+        planes: for sums.
+        rng: decides.
+        lacking: how often the harmony is left out; a fault must not lie in it then.
+    """
+    vocals, harmonic, drums = triple
+    if rng.random() < lacking:
+        return (vocals if rng.random() < 0.5 else own[1]), SILENT, drums
     lot = rng.random()
-    if lot < _WITHOUT_DRUMS:
-        return triple[0], triple[1], SILENT
-    if harmony_too and lot < _WITHOUT_DRUMS + _WITHOUT_HARMONY:
-        return triple[0], SILENT, triple[2]
-    return triple
+    if lot < _WHOLE:
+        return triple
+    if lot < _WHOLE + _WITHOUT_DRUMS:
+        return vocals, harmonic, SILENT
+    return planes.together(vocals, own[2]), harmonic, SILENT
 
 
 def _bad(
     number: int, items: Sequence[_Item], kind: Kind, planes: _Planes, rng: np.random.Generator
-) -> tuple[int, int, int] | None:
+) -> _Three | None:
     """One that is bad by a single fault, or by its tempo; None when it cannot be read."""
     item = items[number]
-    vocals, harmonic, drums = planes.of(item)
+    own = planes.of(item)
     late_s = float(rng.uniform(*OFFSETS_S) * rng.choice([-1, 1]))
     try:
-        if kind == "key":
-            near = range(-MOST_SEMITONES, MOST_SEMITONES + 1)
-            wrong = int(rng.choice([shift for shift in near if shift != item.shift]))
-            use = item.use("harmonic", semitones=wrong)
-            return _thinned((vocals, planes.add(use, item.tempo_bpm), drums), rng)
-        if kind == "late":
-            if rng.random() < 0.5:
-                use = item.use("harmonic", offset_s=late_s)
-                return _thinned((vocals, planes.add(use, item.tempo_bpm), drums), rng)
-            use = item.use("drums", offset_s=late_s)
-            moved = planes.add(use, item.tempo_bpm)
-            return (vocals, SILENT if rng.random() < _WITHOUT_DRUMS else harmonic, moved)
-        return _out_of_tempo(item, items, late_s, planes, rng)
+        if kind == "tempo":
+            triple = _out_of_tempo(item, items, late_s, planes, rng)
+            return _arranged(triple, own, planes, rng, lacking=2 * _LACKING)
+        if kind == "late" and rng.random() < 0.5:
+            drums = planes.add(item.use("drums", offset_s=late_s), item.tempo_bpm)
+            if rng.random() < 4 * _LACKING:
+                return _arranged((own[0], SILENT, drums), own, planes, rng, lacking=1.0)
+            return own[0], own[1], drums
+        near = range(-MOST_SEMITONES, MOST_SEMITONES + 1)
+        wrong = int(rng.choice([shift for shift in near if shift != item.shift]))
+        moved = {"offset_s": late_s} if kind == "late" else {"semitones": wrong}
+        harmony = planes.add(item.use("harmonic", **moved), item.tempo_bpm)
+        return _arranged((own[0], harmony, own[2]), own, planes, rng, lacking=0.0)
     except UnusableInput:
         return None
 
@@ -291,7 +298,7 @@ def _out_of_tempo(
     late_s: float,
     planes: _Planes,
     rng: np.random.Generator,
-) -> tuple[int, int, int]:
+) -> _Three:
     """Partners at their own tempo; the key fits where it can be made to."""
     others = [other for other in items if other is not item]
     one, two = (others[int(rng.integers(len(others)))] for _ in range(2))
