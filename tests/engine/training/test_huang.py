@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -58,10 +59,14 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def test_it_learns_which_stems_belong_together(
     tmp_path: Path, held_out: CropSet, kind: NetKind
 ) -> None:
+    """The mean loss falls; where stems meet bin by bin, to a fraction."""
     settings = tiny(kind, epochs=90, learning_rate=5e-3)
+    if kind == "premixnet":
+        settings = replace(settings, net=NetSettings(kind, 1 / 16, 4, 0.25, meeting=True))
     made = train_mix([ToySongs(8)], held_out, settings, out=tmp_path / "a.safetensors")
     assert made.finished
-    assert made.history[-30:, 0].mean() < 0.85 * made.history[:5, 0].mean()
+    wanted = 0.6 if kind == "premixnet" else 0.85
+    assert made.history[-30:, 0].mean() < wanted * made.history[:5, 0].mean()
 
 
 def test_notes_teach_first_and_recordings_more_and_more(tmp_path: Path, held_out: CropSet) -> None:
