@@ -1,6 +1,6 @@
-"""Batches at scale: renders per minute at one and two jobs, and what ``kill -9`` leaves behind.
+"""Batches at scale: renders per minute, here and on a cluster, and what ``kill -9`` leaves behind.
 
-    python benchmarks/batch.py [--lines 200] [--kills 20] [--json FILE]
+    python -m benchmarks.batch [--lines 200] [--kills 20] [--json FILE]
 
 The library is small and made by code; every line renders two stems and a mix of one bar at another
 tempo. The killed run is started again until it is through, then compared file by file with one that
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from dawlink.demo import DEMO_SONGS, DEMO_VOCAL, synthesise, write_demo_songs
+from tests.clusters import LocalCluster
 
 _TITLES: Final = ("Harbour Lights", "Loose Change")
 _SEED: Final = 7
@@ -120,6 +121,10 @@ def main() -> None:
         seconds = {
             jobs: run(batch(library, short, folder / f"jobs{jobs}", jobs)) for jobs in (1, 2)
         }
+        with LocalCluster(folder, workers=2) as cluster:  # its start is not part of the figure
+            arguments = batch(library, short, folder / "cluster", 2)
+            spread = run([*arguments, "--cluster", cluster.address])
+        alike = contents(folder / "cluster") == contents(folder / "jobs1")
         plan = plan_of(folder, clip, given.lines)
         hit = killed(library, plan, folder / "killed", given.kills)
         run(batch(library, plan, folder / "straight", 2))
@@ -129,6 +134,9 @@ def main() -> None:
     found = {
         "renders_per_minute": {jobs: 60 * given.speed_lines / s for jobs, s in seconds.items()},
         "two_jobs": seconds[1] / seconds[2],
+        "renders_per_minute_cluster": 60 * given.speed_lines / spread,
+        "two_workers": seconds[1] / spread,
+        "cluster_identical": alike,
         "lines": given.lines,
         "killed": hit,
         "audio_files": files,
@@ -138,7 +146,7 @@ def main() -> None:
     print(json.dumps(found, indent=2))
     if given.json is not None:
         given.json.write_text(json.dumps(found), encoding="utf-8")
-    if not same or parts:
+    if not same or not alike or parts:
         raise SystemExit(1)
 
 

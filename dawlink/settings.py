@@ -11,6 +11,7 @@ Relative folders count from the file they stand in, else from the current folder
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -100,6 +101,16 @@ def _word() -> Reader:
     return _explained(read, "a name")
 
 
+def _scheduler() -> Reader:
+    def read(value: object) -> Value:
+        text = value.strip() if isinstance(value, str) else ""
+        if text != value or not re.fullmatch(r"((tcp|tls)://[^\s/]+:\d+)?", text):
+            raise ValueError
+        return text
+
+    return _explained(read, "an address such as tcp://192.168.1.20:8786")
+
+
 def _folder() -> Reader:
     def read(value: object) -> Value:
         if not isinstance(value, str | Path) or not str(value).strip():
@@ -164,6 +175,12 @@ class Settings:
     )
     jobs: int = field(
         default=0, metadata=_setting(_whole(0, 256), "Files worked on at once; 0: one per core.")
+    )
+    cluster: str = field(
+        default="",
+        metadata=_setting(
+            _scheduler(), "Dask scheduler whose workers add and batch use; none: this machine."
+        ),
     )
     device: DeviceName = field(
         default="auto",

@@ -18,10 +18,11 @@ from typing import Literal
 
 from engine.errors import DawlinkError, UnusableInput
 from engine.files import sha256_of
+from engine.ground import ground_of
 from engine.ingest import SourcePlan, plan_sources
 from engine.library.place import LibraryPlace
 from engine.theory import Role
-from engine.workers import Ask, run_jobs
+from engine.workers import Ask, Executor, LocalProcesses
 
 __all__ = ["AddOptions", "AddOutcome", "add_sources", "plan_all"]
 
@@ -90,9 +91,19 @@ def plan_all(
 
 
 def add_sources(
-    plans: list[SourcePlan], library: LibraryPlace, options: AddOptions
+    plans: list[SourcePlan],
+    library: LibraryPlace,
+    options: AddOptions,
+    *,
+    executor: Executor | None = None,
 ) -> Generator[AddOutcome, None, None]:
     """Add every plan to the library at ``library``; yields outcomes as they come.
+
+    Args:
+        plans: what is to be added.
+        library: where to; made when there is none.
+        options: what applies to every source.
+        executor: where songs are worked on; ``options.jobs`` processes of this machine when None.
 
     A failure with :class:`~engine.errors.MissingDependency` is one that all songs will share.
 
@@ -110,7 +121,9 @@ def add_sources(
         opened.sweep()
         sweep_embeddings(opened)
     jobs = [_Job(plan, library, options) for plan in plans]
-    with contextlib.closing(run_jobs(_work, jobs, workers=options.jobs, answer=_nothing)) as run:
+    chosen = executor or LocalProcesses(options.jobs)
+    ground = ground_of(library, [file.path.parent for plan in plans for file in plan.files])
+    with contextlib.closing(chosen.run(_work, jobs, answer=_nothing, ground=ground)) as run:
         for finished in run:
             yield _crashed(finished.job) if finished.result is None else finished.result
 

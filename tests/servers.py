@@ -7,12 +7,14 @@ for the disk, and the folder is removed when the server stops.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -22,7 +24,15 @@ import pytest
 
 from engine.library.place import ServerPlace, parse_place
 
-__all__ = ["PASSWORD", "USER", "Postgres", "free_port", "postgres_programs", "vector_programs"]
+__all__ = [
+    "PASSWORD",
+    "USER",
+    "Postgres",
+    "end_with_starter",
+    "free_port",
+    "postgres_programs",
+    "vector_programs",
+]
 
 USER = "ana"
 PASSWORD = "s3cret/of@ana"
@@ -46,6 +56,12 @@ def vector_programs() -> Path | None:
         return None
     folder = Path(spec.origin).parent / "pginstall" / "bin"
     return folder if (folder / "initdb").exists() else None
+
+
+def end_with_starter() -> None:
+    """In a process that was just forked: it is ended when the tests are, whatever ends them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def free_port() -> int:
@@ -98,6 +114,7 @@ class Postgres:
                 stderr=log,
                 cwd=self._folder,
                 start_new_session=True,  # Ctrl-C ends the tests first
+                preexec_fn=end_with_starter,
                 **self._who,
             )
         deadline = time.monotonic() + _START_S

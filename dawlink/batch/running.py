@@ -27,11 +27,12 @@ from engine.delivered import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
+from engine.ground import ground_of
 from engine.library.place import LibraryPlace
 from engine.spans import DecodedSpans
 from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
-from engine.workers import Ask, Finished, run_jobs
+from engine.workers import Ask, Executor, Finished
 
 __all__ = ["LineJob", "LineOutcome", "done_already", "jobs_of", "run_batch"]
 
@@ -90,7 +91,12 @@ def jobs_of(lines: Sequence[PlanLine], library: LibraryPlace) -> list[LineJob]:
 
 
 def run_batch(
-    lines: Sequence[PlanLine], out: Path, settings: Settings, *, jobs: int, fresh: bool = False
+    lines: Sequence[PlanLine],
+    out: Path,
+    settings: Settings,
+    *,
+    executor: Executor,
+    fresh: bool = False,
 ) -> Generator[LineOutcome, None, None]:
     """Render every line that is not done yet.
 
@@ -98,7 +104,7 @@ def run_batch(
         lines: a checked plan.
         out: the batch's folder.
         settings: the library and the way to Rubber Band.
-        jobs: lines rendered at once.
+        executor: where lines are rendered.
         fresh: render what is done already again.
 
     Returns:
@@ -121,7 +127,8 @@ def run_batch(
             else:
                 yield skipped
         answer = partial(_answer, state, frozenset(job.key for job in found))
-        run = run_jobs(renderer, waiting, workers=jobs, answer=answer, group=_clip_of)
+        ground = ground_of(settings.library, [out, *_read_by(lines)])
+        run = executor.run(renderer, waiting, answer=answer, group=_clip_of, ground=ground)
         with contextlib.closing(run):
             for finished in run:
                 yield _noted(finished, state)
@@ -146,6 +153,12 @@ def _descriptions(done: DoneLine, out: Path) -> tuple[Document, ...] | None:
         except (OSError, ValueError, TypeError):
             return None
     return tuple(documents)
+
+
+def _read_by(lines: Iterable[PlanLine]) -> list[Path]:
+    """The files that lines are made from."""
+    own_sets = [line.into.path for line in lines if line.into is not None]
+    return [*(line.request.path for line in lines), *own_sets]
 
 
 def _clip_of(job: LineJob) -> str:

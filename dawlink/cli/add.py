@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dawlink.cli.context import invocation
-from dawlink.cli.options import Json
+from dawlink.cli.context import executor_of, invocation
+from dawlink.cli.options import Cluster, Json
 from dawlink.cli.output import Documented, emit_json_line, emit_text, error_fields, progress
 from dawlink.documents import Document
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
@@ -38,6 +38,7 @@ def add(
     jobs: Annotated[
         int | None, typer.Option(metavar="N", help="Songs analysed at once; default one per core.")
     ] = None,
+    cluster: Cluster = None,
     json: Json = False,
 ) -> None:
     """Analyse audio into the library.
@@ -46,20 +47,24 @@ def add(
     with files named by role is one multitrack song. What is in already is skipped by its content;
     a bad file never stops the rest; after an interruption the same command goes on.
     """
-    settings = invocation(ctx).settings(separator=separator, jobs=jobs)
+    settings = invocation(ctx).settings(separator=separator, jobs=jobs, cluster=cluster)
     wanted = AddOptions(
         separator=settings.separator,
         stems=stems,
         role=parse_role(role) if role else None,
         jobs=settings.workers,
     )
-    plans, failures = plan_all(paths, wanted)
+    plans, failures = plan_all(
+        [path.absolute() for path in paths] if settings.cluster else paths, wanted
+    )
     outcomes = list(failures)
     for outcome in failures:
         _tell(outcome, json=json)
     with (
         progress("adding", total=len(plans)) as bar,
-        contextlib.closing(add_sources(plans, settings.library, wanted)) as run,
+        contextlib.closing(
+            add_sources(plans, settings.library, wanted, executor=executor_of(settings))
+        ) as run,
     ):
         for outcome in run:
             outcomes.append(outcome)

@@ -16,8 +16,8 @@ from dawlink.batch.estimate import DEFAULT_PACE, Estimate, estimate, pace_of
 from dawlink.batch.plan import PlanLine, read_plan
 from dawlink.batch.running import LineOutcome, done_already, jobs_of, run_batch
 from dawlink.batch.state import BatchState
-from dawlink.cli.context import invocation
-from dawlink.cli.options import Json
+from dawlink.cli.context import executor_of, invocation
+from dawlink.cli.options import Cluster, Json
 from dawlink.cli.output import emit_json_line, emit_text, print_table, progress
 from dawlink.documents import Document
 from dawlink.settings import Settings
@@ -53,6 +53,7 @@ def batch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")
     ] = False,
+    cluster: Cluster = None,
     json: Json = False,
 ) -> None:
     """Render every line of a plan.
@@ -63,14 +64,16 @@ def batch(
     the column out (default: "{line:03d} {clip}"). The whole plan is checked before the first
     render; a failed line never stops the others; the same command again goes on where it was.
     """
-    settings = invocation(ctx).settings(jobs=jobs)
+    settings = invocation(ctx).settings(jobs=jobs, cluster=cluster)
+    if settings.cluster:  # workers have folders of their own to count from
+        plan, out = plan.absolute(), out.absolute()
     lines = read_plan(plan, out, invocation(ctx), overwrite=overwrite)
     if dry_run:
         _foretell(lines, out, settings, fresh=fresh, json=json)
         return
     began = time.monotonic()
     outcomes = []
-    run = run_batch(lines, out, settings, jobs=settings.workers, fresh=fresh)
+    run = run_batch(lines, out, settings, executor=executor_of(settings), fresh=fresh)
     with contextlib.closing(run), progress("rendering", total=len(lines)) as bar:
         for outcome in run:
             outcomes.append(outcome)

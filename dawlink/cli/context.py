@@ -13,8 +13,9 @@ from dawlink.settings import Settings, load_settings
 if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.library.library import Library
+    from engine.workers import Executor
 
-__all__ = ["Invocation", "invocation", "open_engine", "open_library"]
+__all__ = ["Invocation", "executor_of", "invocation", "open_engine", "open_library"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,17 @@ def invocation(ctx: typer.Context) -> Invocation:
     """The global options of the running command."""
     found = ctx.find_object(Invocation)
     return found if found is not None else Invocation()
+
+
+def executor_of(settings: Settings) -> Executor:
+    """Where jobs are done: on the cluster of the settings, else in processes here."""
+    if settings.cluster:
+        from engine.cluster import DaskCluster
+
+        return DaskCluster(settings.cluster)
+    from engine.workers import LocalProcesses
+
+    return LocalProcesses(settings.workers)
 
 
 def open_library(settings: Settings) -> Library:

@@ -103,6 +103,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     for look in (_torch_devices, _beats_and_key, _separation, _rubberband_program):
         yield _guarded(look)
     yield _weights(settings.separator)
+    if settings.cluster:
+        yield _distributed()
     if isinstance(settings.library, Path):
         yield _library(settings.library)
     else:
@@ -219,6 +221,14 @@ def _library(folder: Path) -> Check:
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
         return Check("library", "ok", str(folder) + ("" if folder.exists() else " (not made yet)"))
     return Check("library", "missing", f"{folder} cannot be written", "dawlink --library DIR …")
+
+
+def _distributed() -> Check:
+    failure = _import_failure("distributed")
+    if failure:
+        mend = f'{sys.executable} -m pip install "distributed>=2025.1"'
+        return Check("distributed", "missing", failure, mend)
+    return Check("distributed", "ok", importlib.metadata.version("distributed"))
 
 
 def _psycopg() -> Check:

@@ -26,6 +26,7 @@ __all__ = [
     "ClipDownbeat",
     "ClipKey",
     "ClipTempo",
+    "Cluster",
     "Duck",
     "End",
     "ExcludeSong",
@@ -48,6 +49,13 @@ __all__ = [
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Clip = Annotated[Path, typer.Argument(metavar="CLIP", help="Audio file with the vocal.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Spread the work over a Dask cluster: tcp://HOST:8786 of its scheduler.",
+    ),
+]
 Start = Annotated[float, typer.Option(metavar="SECONDS", help="Where the clip begins in the file.")]
 End = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Where it ends; default the file's end.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from engine.audio.stretch import default_stretcher
 from engine.delivered import RenderedSuggestion, RenderOptions
 from engine.delivery import render_suggestion, session_of
 from engine.errors import UnwritableOutput, UsageError
+from engine.staging import staging_folder, sweep_staging
 from engine.suggestions import Suggestion, SuggestReply
 from tests.engine.replies import reply_with_two_stems
 
@@ -73,11 +75,20 @@ def test_a_failed_replacement_gives_the_old_files_back(reply: SuggestReply, tmp_
 
 
 def test_what_a_killed_render_left_is_swept(reply: SuggestReply, tmp_path: Path) -> None:
-    left = tmp_path / ".dawlink-part-999999999-abc"
-    left.mkdir(parents=True)
-    (left / "half.wav").write_bytes(b"half")
+    with staging_folder(tmp_path) as own:
+        machine = own.name.split("-")[3]
+    dead = tmp_path / f".dawlink-part-999999999-{machine}-abc"
+    elsewhere, long_ago = (tmp_path / f".dawlink-part-999999999-{n}-abc" for n in ("nas", "mac"))
+    for left in (dead, elsewhere, long_ago):
+        left.mkdir()
+        (left / "half.wav").write_bytes(b"half")
+    os.utime(long_ago, (1e9, 1e9))
     deliver(reply, tmp_path, mix=False, clip=False)
-    assert not left.exists()
+    assert not dead.exists()
+    assert not long_ago.exists()
+    assert elsewhere.exists()  # whether a process of another machine lives is not known here
+    sweep_staging(tmp_path, idle=True)
+    assert not elsewhere.exists()
 
 
 def test_an_unreadable_source_leaves_nothing_behind(reply: SuggestReply, tmp_path: Path) -> None:

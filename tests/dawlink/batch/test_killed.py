@@ -30,9 +30,9 @@ def make_plan(music: Music, folder: Path, *, lines: int) -> Path:
 
 
 @contextlib.contextmanager
-def started(plan: Path, out: Path, music: Music) -> Iterator[subprocess.Popen[str]]:
+def started(plan: Path, out: Path, music: Music, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "dawlink", "--library", str(music.library), "batch"]
-    command += [str(plan), "--out", str(out), "--jobs", "2", "--json"]
+    command += [str(plan), "--out", str(out), "--jobs", "2", "--json", *options]
     process = subprocess.Popen(
         command,
         cwd=CHECKOUT,

@@ -137,6 +137,16 @@ def test_doctor_names_server_and_extension(server: Command) -> None:
     assert found["psycopg"]["status"] == "ok"
 
 
+def test_doctor_looks_at_the_extras_that_are_asked_for(
+    filled: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {check["name"] for check in filled("doctor", "--json").document["checks"]}
+    assert not names & {"psycopg", "distributed"}
+    monkeypatch.setenv("DAWLINK_CLUSTER", "tcp://nas:8786")
+    checks = filled("doctor", "--json").document["checks"]
+    assert {c["status"] for c in checks if c["name"] == "distributed"} == {"ok"}
+
+
 def test_without_the_driver_the_command_that_brings_it_is_told(server: Command) -> None:
     script = (
         "import sys; sys.modules['psycopg'] = None\n"
