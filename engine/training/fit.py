@@ -80,7 +80,7 @@ class FitSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     rules: float = 0.1
-    drum_rules: float = 0.3
+    drum_rules: float = 4.0
     seed: int = 0
     threads: int = 1
 
