@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Final, Protocol
 
 __all__ = ["is_alive"]
@@ -30,7 +31,11 @@ class _Kernel(Protocol):
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of that number, whoever owns it."""
+    """Whether there is a process of that number, whoever owns it.
+
+    One that has ended counts as gone although nobody has taken note of its end yet, as far as the
+    system tells (Linux): the parent that should may have been killed with it.
+    """
     if pid <= 0:
         return False
     if sys.platform == "win32":  # signal 0 would end the process there
@@ -41,7 +46,17 @@ def is_alive(pid: int) -> bool:
         return False
     except OSError:
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether Linux lists the process as a zombie or dead; False where that cannot be read."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    state = status.rpartition(")")[2].split()[:1]  # the name before it may hold anything
+    return state in (["Z"], ["X"])
 
 
 def _alive_on_windows(pid: int, kernel: _Kernel) -> bool:

@@ -51,3 +51,13 @@ def test_on_windows_a_handle_tells(pid: int, alive: bool) -> None:
     kernel = Windows()
     assert _alive_on_windows(pid, kernel) is alive
     assert kernel.open_handles == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_process_whose_end_nobody_noted_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert is_alive(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet reaped
+        os.kill(process.pid, 0)
+        assert not is_alive(process.pid)
