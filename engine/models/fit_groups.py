@@ -1,7 +1,7 @@
 """Groups of placed stems as the judge of the fit model sees them.
 
 A question ends in hundreds of groups, of which the judge looks at the 64 that the towers like best,
-at most two of each first stem so that there is something to choose from. A group that it did not
+at most four of each first stem so that there is something to choose from. A group that it did not
 look at counts as if the judge liked it no better than the worst of those.
 """
 
@@ -28,7 +28,7 @@ Members = Sequence[tuple[RolePool, Fit]]
 
 #: Groups that are looked at, and how many of them may share the first stem.
 _JUDGED: Final = 64
-_PER_FIRST: Final = 2
+_PER_FIRST: Final = 4
 _LEAST_NORM: Final = 1e-6
 
 

@@ -265,8 +265,11 @@ def blocks(weights: Weights, tower: str, hidden: NDArray[np.float32]) -> NDArray
     """Residual blocks over (…, beats, n): a convolution over beats, then a mix of each beat."""
     for block, dilation in enumerate(BLOCK_DILATIONS):
         seen = _over_beats(hidden, weights[f"{tower}.{block}.time"], dilation)
-        mixed = seen @ weights[f"{tower}.{block}.mix"] + weights[f"{tower}.{block}.bias"]
-        hidden = hidden + np.maximum(mixed, 0)
+        mixed = seen @ weights[f"{tower}.{block}.mix"]
+        mixed += weights[f"{tower}.{block}.bias"]
+        np.maximum(mixed, 0, out=mixed)
+        mixed += hidden
+        hidden = mixed
     return hidden
 
 
