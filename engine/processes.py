@@ -53,6 +53,8 @@ def _has_ended(pid: int) -> bool:
     """Whether Linux lists the process as a zombie or dead; False where that cannot be read."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):  # gone since it was asked, or no Linux
+        return Path("/proc/self/stat").exists()
     except OSError:
         return False
     state = status.rpartition(")")[2].split()[:1]  # the name before it may hold anything
