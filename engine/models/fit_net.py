@@ -85,7 +85,7 @@ class FitSizes:
         judge_width: values per beat of its rhythm and of its head.
     """
 
-    channels: int = 24
+    channels: int = 32
     pitch_values: int = 2
     rhythm_width: int = 64
     rhythm_values: int = 16

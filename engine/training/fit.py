@@ -71,9 +71,9 @@ class FitSettings:
     """
 
     sizes: FitSizes = field(default_factory=FitSizes)
-    steps: int = 4000
+    steps: int = 10000
     judge_steps: int = 1000
-    schedule: int = 4000
+    schedule: int = 10000
     batch: int = 80
     bank: int = 4000
     bank_passes: int = 8
