@@ -1,15 +1,17 @@
 """The objective test of Huang et al. (AAAI 2021) for trained mix networks, on unseen songs.
 
-    python benchmarks/mix_networks.py LIBRARY CHECKPOINT… [--each 3] [--bars 16] [--work FOLDER]
+    python benchmarks/mix_networks.py LIBRARY CHECKPOINT… [--each 3] [--bleed -12] [--work FOLDER]
 
 Examples are generated from the library as for training (``engine/mashup/generation.py``),
-``--each`` of each third for every song that has a voice. For every network: the share of right
-answers at 0.5 on originals and unmatched, the average rank (1 is best) of an original among all
-matched examples, and for each kind of unmatched the area under the ROC curve against the originals
-and the share that is found out. An example is heard from its first to its last bar, in pieces whose
-log odds are averaged. Intervals are 95 % and redraw the songs of the vocals. Examples are kept in
-``--work``; ``--ship FOLDER`` writes each network there as it would come with dawlink, if its songs
-allow it (``--sets``, ``--recordings``, ``--scores`` say what it learnt of).
+``--each`` of each third for every song that has a voice. ``--bleed`` lets the other stems of its
+song be heard in every stem, so many decibels lower, as separated stems hold them. For every
+network: the share of right answers at 0.5 on originals and unmatched, the average rank (1 is best)
+of an original among all matched examples, and for each kind of unmatched the area under the ROC
+curve against the originals and the share that is found out. An example is heard from its first to
+its last bar, in pieces whose log odds are averaged. Intervals are 95 % and redraw the songs of the
+vocals. Examples are kept in ``--work``; ``--ship FOLDER`` writes each network there as it would
+come with dawlink, if its songs allow it (``--sets``, ``--recordings``, ``--scores`` say what it
+learnt of).
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ from engine.training.mix_shipping import ship_mix_network
 _DRAWS = 1000
 
 
-def examples_of(folder: Path, each: int, work: Path, bars: int) -> tuple[CropSet, list[str], str]:
+def examples_of(
+    folder: Path, each: int, work: Path, *, bars: int, bleed_db: float | None
+) -> tuple[CropSet, list[str], str]:
     """Examples on disk, the song of each vocal, and a note on what was made."""
     with Library.open(folder, create=False, read_only=True) as library:
         db = MashupDB.of_library(library, groups=groups_of(folder))
@@ -45,7 +49,7 @@ def examples_of(folder: Path, each: int, work: Path, bars: int) -> tuple[CropSet
     counts: dict[Condition, int] = {"original": count, "matched": count}
     counts |= {kind: -(-count // 3) for kind in CONDITIONS if kind.startswith("unmatched")}
     plan = generate(db, counts, seed=0, bars=bars)
-    crops = make_crops(db, plan.examples, work)
+    crops = make_crops(db, plan.examples, work, bleed_db=bleed_db)
     songs = [example.stems[0].song_id for example in plan.examples]
     return crops, songs, f"{len(db.songs)} songs, {voices} with a voice, {len(crops)} examples"
 
@@ -102,6 +106,7 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="*")
     parser.add_argument("--each", type=int, default=3)
     parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--bleed", type=float, default=None, metavar="DB")
     parser.add_argument("--ship", type=Path, metavar="FOLDER")
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--recordings", type=int, default=0)
@@ -109,7 +114,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("mix-examples"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    crops, songs, note = examples_of(given.library, given.each, given.work, given.bars)
+    crops, songs, note = examples_of(
+        given.library, given.each, given.work, bars=given.bars, bleed_db=given.bleed
+    )
     print(note)
     if crops.unusable:
         raise SystemExit(f"{crops.unusable} examples could not be read")

@@ -8,8 +8,12 @@ and unlabeled examples weigh the same in the loss, as in the paper, where there 
 and so do the kinds of the bad ones; the unlabeled come in slowly, through the first half. An epoch
 shows as many songs as there are.
 
-Notes alone teach first: steps on drawn planes become rarer, steps on recordings more frequent, as
-the run goes on. For few rounds on a CPU the rate may be higher and fall to nothing along a cosine.
+At first all stems hold some bleed of the others of their song, at a level drawn anew for each step,
+as the paper's separated stems did. By that the networks soon learn to compare stems, which clean
+stems alone did not teach them in ten times as long; then clean steps become more frequent, and so
+do steps on planes that are drawn from notes, of many more songs.
+
+For few rounds on a CPU the rate may be higher and fall to nothing along a cosine.
 Everything is drawn from the seed and the number of the step, so a run that was stopped goes on as
 if it had not been. Processors that multiply bfloat16 natively do so, at three times the speed.
 
@@ -73,6 +77,8 @@ class MixTraining:
         decaying: let the learning rate fall to nothing along a cosine.
         crop_beats: length of what the network sees.
         recorded: share of steps on recordings, at the first and at the last step.
+        clean: share of steps on stems without bleed, at the first and at the last step.
+        bleed_db: faintest and loudest level of the bleed in the others.
     """
 
     net: NetSettings
@@ -84,7 +90,9 @@ class MixTraining:
     learning_rate: float = 1e-4
     decaying: bool = False
     crop_beats: int = 16
-    recorded: tuple[float, float] = (0.1, 1.0)
+    recorded: tuple[float, float] = (1.0, 0.5)
+    clean: tuple[float, float] = (0.0, 0.8)
+    bleed_db: tuple[float, float] = (-45.0, -8.0)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -101,21 +109,30 @@ class MixTraining:
         """Flat settings for a checkpoint."""
         values = asdict(self)
         net = values.pop("net")
-        first, last = values.pop("recorded")
-        values |= {"recorded_first": first, "recorded_last": last}
+        for name in ("recorded", "clean", "bleed_db"):
+            values |= dict(zip((f"{name}_first", f"{name}_last"), values.pop(name), strict=True))
         mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
         mel["mel_frames_per_beat"] = FRAMES_PER_BEAT
         return {**{f"net_{name}": value for name, value in net.items()}, **values, **mel}
 
-    def recorded_at(self, share: float) -> float:
-        """Share of steps on recordings after ``share`` [0, 1] of all steps."""
-        first, last = self.recorded
-        return first + (last - first) * share
+    def is_recorded(self, share: float, lot: float) -> bool:
+        """Is this step on recordings, after ``share`` [0, 1] of all steps, for a lot in [0, 1)?"""
+        return lot < _between(self.recorded, share)
+
+    def bleed_at(self, share: float, rng: np.random.Generator) -> float | None:
+        """Level of the bleed in a step after ``share`` [0, 1] of all steps; None: there is none."""
+        level = float(rng.uniform(*self.bleed_db))
+        return None if rng.random() < _between(self.clean, share) else level
 
     def rate(self, share: float) -> float:
         """Learning rate after ``share`` [0, 1] of all steps."""
         fallen = 0.5 * (1 + math.cos(math.pi * share)) if self.decaying else 1.0
         return self.learning_rate * fallen
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    first, last = ends
+    return first + (last - first) * share
 
 
 def train_mix(
@@ -124,6 +141,7 @@ def train_mix(
     settings: MixTraining,
     *,
     out: Path,
+    bled: CropSet | None = None,
     device: str = "cpu",
     minutes: float | None = None,
     resume: bool = False,
@@ -137,6 +155,7 @@ def train_mix(
         held_out: examples of other songs.
         settings: how.
         out: the checkpoint.
+        bled: the held-out examples with bleed; their metrics' names begin with ``bled_``.
         device: of PyTorch.
         minutes: of this run; all that is needed when None.
         resume: go on where the last run with the same settings and data stopped.
@@ -170,6 +189,10 @@ def train_mix(
         report(number + 1, course.steps, float(loss.detach()))
         return (float(loss.detach()),)
 
+    def measured() -> dict[str, float]:
+        of_bled = {} if bled is None else measure_mix(net, bled, settings)
+        return measure_mix(net, held_out, settings) | {f"bled_{k}": v for k, v in of_bled.items()}
+
     job = Job(
         kind=settings.net.kind,
         model=net,
@@ -179,7 +202,7 @@ def train_mix(
         columns=("loss",),
         settings=settings.record,
         data_sha=course.data_sha,
-        measure=lambda: measure_mix(net, held_out, settings),
+        measure=measured,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
 
@@ -252,9 +275,16 @@ class _Course:
         """The songs of step ``number``."""
         settings = self._settings
         rng = np.random.default_rng([settings.seed, number])
-        recorded = rng.random() < settings.recorded_at(number / self.steps)
+        share = number / self.steps
+        recorded = settings.is_recorded(share, rng.random())
         songs = self._recorded if recorded or not self._drawn else self._drawn[0]
-        batch = draw_batch(songs, songs=settings.batch, beats=settings.crop_beats, rng=rng)
+        batch = draw_batch(
+            songs,
+            songs=settings.batch,
+            beats=settings.crop_beats,
+            rng=rng,
+            bleed_db=settings.bleed_at(share, rng),
+        )
         kept = batch.of_labels(settings.labels)
         return kept.some(settings.summed, rng) if settings.net.kind == "postmixnet" else kept
 

@@ -113,7 +113,14 @@ class _Item:
         return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def draw_batch(material: MixSongs, *, songs: int, beats: int, rng: np.random.Generator) -> MixBatch:
+def draw_batch(
+    material: MixSongs,
+    *,
+    songs: int,
+    beats: int,
+    rng: np.random.Generator,
+    bleed_db: float | None = None,
+) -> MixBatch:
     """Draw one step's songs and triples.
 
     Args:
@@ -121,8 +128,9 @@ def draw_batch(material: MixSongs, *, songs: int, beats: int, rng: np.random.Gen
         songs: how many.
         beats: length of what is heard.
         rng: decides everything.
+        bleed_db: level of the other stems of its song in every stem; None for clean stems.
     """
-    planes = _Planes(material, beats, rng)
+    planes = _Planes(material, beats, rng, bleed_db)
     items = _items(material, songs, planes, rng)
     made = _Triples()
     for number, item in enumerate(items):
@@ -162,8 +170,11 @@ class _Triples:
 class _Planes:
     """What is heard in this step, each once, levelled and varied."""
 
-    def __init__(self, material: MixSongs, beats: int, rng: np.random.Generator) -> None:
-        self._material, self._beats, self._rng = material, beats, rng
+    def __init__(
+        self, material: MixSongs, beats: int, rng: np.random.Generator, bleed_db: float | None
+    ) -> None:
+        self._material, self._beats, self._rng, self._bleed_db = material, beats, rng, bleed_db
+        self._sounds: dict[str, int] = {}
         self._own: dict[str, _Three] = {}
         self._sums: dict[tuple[int, int], int] = {}
         self.heard: list[NDArray[np.float32]] = []
@@ -182,8 +193,15 @@ class _Planes:
         Raises:
             UnusableInput: the stem cannot be read, or is silent there.
         """
+        sound = self._sounds.setdefault(use.song_id, int(self._rng.integers(2**32)))
         plane = levelled(
-            self._material.plane(use, beats=self._beats, tempo_bpm=tempo_bpm, rng=self._rng)
+            self._material.plane(
+                use,
+                beats=self._beats,
+                tempo_bpm=tempo_bpm,
+                sound=sound,
+                bleed_db=self._bleed_db,
+            )
         )
         if float(plane.max()) <= FLOOR_DB:
             raise UnusableInput(f"The {use.role} of {use.song_id} are silent.", code="silent")

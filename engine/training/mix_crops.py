@@ -77,6 +77,7 @@ def make_crops(
     folder: Path,
     *,
     jobs: int = 1,
+    bleed_db: float | None = None,
     stop: Callable[[], bool] = lambda: False,
     made_one: Callable[[], None] = lambda: None,
 ) -> CropSet:
@@ -87,13 +88,14 @@ def make_crops(
         examples: what to make.
         folder: where the files lie.
         jobs: examples made at once.
+        bleed_db: level of the other stems of its song in every stem; None for clean stems.
         stop: asked before each; True ends the work.
         made_one: told after each.
 
     Raises:
         UnwritableOutput: the folder cannot be written.
     """
-    named = [(example, folder / f"{_name_of(example, db)}.npy") for example in examples]
+    named = [(example, folder / f"{_name_of(example, db, bleed_db)}.npy") for example in examples]
     made: list[tuple[MashupExample, Path]] = []
     looked_at = 0
     mels = BeatMels(kept_chunks=_KEPT_CHUNKS)
@@ -102,7 +104,7 @@ def make_crops(
             chunk = named[start : start + jobs]
             if not all(path.is_file() for _, path in chunk) and stop():
                 break
-            there = pool.map(lambda item: _ensure(item[0], item[1], db, mels), chunk)
+            there = pool.map(lambda item: _ensure(*item, db, mels, bleed_db), chunk)
             made += [item for item, usable in zip(chunk, there, strict=True) if usable]
             looked_at += len(chunk)
             for _ in chunk:
@@ -116,12 +118,14 @@ def make_crops(
     )
 
 
-def _ensure(example: MashupExample, path: Path, db: MashupDB, mels: BeatMels) -> bool:
+def _ensure(
+    example: MashupExample, path: Path, db: MashupDB, mels: BeatMels, bleed_db: float | None
+) -> bool:
     """Make the file unless it is there; False when the example cannot be made."""
     if path.is_file():
         return True
     try:
-        planes = example_planes(example, db, mels)
+        planes = example_planes(example, db, mels, bleed_db=bleed_db)
     except UnusableInput:
         return False
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -129,7 +133,7 @@ def _ensure(example: MashupExample, path: Path, db: MashupDB, mels: BeatMels) ->
     return True
 
 
-def _name_of(example: MashupExample, db: MashupDB) -> str:
+def _name_of(example: MashupExample, db: MashupDB, bleed_db: float | None) -> str:
     """Hex SHA-256 of what the crop depends on."""
     songs = [db.by_id[use.song_id] for use in example.stems]
     record = {
@@ -140,6 +144,7 @@ def _name_of(example: MashupExample, db: MashupDB) -> str:
         "tempos": [[s.tempo_bpm, s.tuning_cents] for s in songs],
         "frames_per_beat": FRAMES_PER_BEAT,
         "most_shift": MOST_SHIFT,
+        "bleed_db": bleed_db,
         "mel": asdict(MEL),
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.mashup.database import LEAST_ACTIVITY, MASHUP_ROLES, MashupDB, MashupRole
-from engine.mashup.example_audio import sound_of_use
+from engine.mashup.example_audio import plane_of_use, with_bleed
 from engine.mashup.generation import StemUse, notes_of_key
 from engine.models.beat_mel import BeatMels
 from engine.training.drawn_planes import Beats, drawn_drums, drawn_notes
@@ -65,9 +65,16 @@ class MixSongs(Protocol):
     data_sha: str
 
     def plane(
-        self, use: StemUse, *, beats: int, tempo_bpm: float, rng: np.random.Generator
+        self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
     ) -> NDArray[np.float32]:
         """(beats * 6, mels) decibels of a stem in a session at ``tempo_bpm``.
+
+        Args:
+            use: the stem.
+            beats: length.
+            tempo_bpm: of the session.
+            sound: seed of the song's sounds, where they are drawn.
+            bleed_db: level of the other stems of the song in this one; None for a clean stem.
 
         Raises:
             UnusableInput: the stem cannot be read.
@@ -95,12 +102,14 @@ class RecordedSongs:
         ]
 
     def plane(
-        self, use: StemUse, *, beats: int, tempo_bpm: float, rng: np.random.Generator
+        self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
     ) -> NDArray[np.float32]:
-        """See :class:`MixSongs`; nothing is left to chance."""
-        del rng
+        """See :class:`MixSongs`; a recording has one sound."""
+        del sound
         song = self._db.by_id[use.song_id]
-        return self._mels.of(sound_of_use(use, song, beats=beats, tempo_bpm=tempo_bpm))
+        return plane_of_use(
+            use, song, self._mels, beats=beats, tempo_bpm=tempo_bpm, bleed_db=bleed_db
+        )
 
 
 class DrawnSongs:
@@ -113,9 +122,22 @@ class DrawnSongs:
         self.songs: Sequence[MixSong] = [_drawn_song(song, bars) for song in songs]
 
     def plane(
+        self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
+    ) -> NDArray[np.float32]:
+        """See :class:`MixSongs`; every stem's sound is drawn."""
+
+        def drawn(role: MashupRole) -> NDArray[np.float32]:
+            rng = np.random.default_rng([sound, MASHUP_ROLES.index(role)])
+            return self._drawn(replace(use, role=role), beats=beats, tempo_bpm=tempo_bpm, rng=rng)
+
+        if bleed_db is None:
+            return drawn(use.role)
+        others = [role for role in MASHUP_ROLES if role != use.role]
+        return with_bleed(drawn(use.role), [drawn(role) for role in others], bleed_db)
+
+    def _drawn(
         self, use: StemUse, *, beats: int, tempo_bpm: float, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """See :class:`MixSongs`; the sound is drawn."""
         song = self._notes[use.song_id]
         ratio = 1.0 if use.stretched else float(rng.uniform(*_RATIOS))
         where = Beats(

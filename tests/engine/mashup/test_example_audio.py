@@ -13,6 +13,7 @@ from engine.mashup.example_audio import (
     example_planes,
     example_sounds,
     sound_of_use,
+    with_bleed,
 )
 from engine.mashup.generation import CONDITIONS, MashupExample, StemUse, generate
 from engine.models.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
@@ -69,3 +70,28 @@ def test_a_silent_stem_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a-harmonic.wav", silence, SAMPLE_RATE)
     with pytest.raises(UnusableInput, match="silent"):
         example_planes(original("a"), db, BeatMels())
+
+
+def test_bleed_is_the_songs_own_and_goes_where_its_stem_goes(tmp_path: Path) -> None:
+    """What comes in is little in all and much where the stem itself is silent."""
+    db = made_db(tmp_path)
+    mels = BeatMels()
+    for example in generate(db, dict.fromkeys(CONDITIONS, 1), seed=1, bars=1).examples:
+        clean, bled = (
+            from_half_decibels(example_planes(example, db, mels, bleed_db=bleed_db))
+            for bleed_db in (None, -20.0)
+        )
+        faint = from_half_decibels(example_planes(example, db, mels, bleed_db=-100.0))
+        np.testing.assert_allclose(faint, clean, atol=0.5)
+        assert (bled - clean).max() > 10.0  # cells where only a trace of another stem sounds
+        power = 10 ** (clean / 10), 10 ** (bled / 10)
+        gained = np.maximum(power[1] - power[0], 0).sum(axis=(1, 2)) / power[0].sum(axis=(1, 2))
+        assert gained.max() < 0.1
+
+
+def test_bleed_is_heard_so_many_decibels_below_the_stem_it_comes_from() -> None:
+    own, other = np.full((6, 4), -80.0, np.float32), np.full((6, 4), -80.0, np.float32)
+    own[:, 0] = other[:, 2] = -10.0
+    made = with_bleed(own, [other], -15.0)
+    np.testing.assert_allclose(made[:, 0] - made[:, 2], 15.0, atol=0.1)
+    assert made[:, 3].max() < made[:, 2].min() - 40.0

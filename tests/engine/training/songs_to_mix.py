@@ -31,12 +31,15 @@ class ToySongs:
         ]
         self.data_sha = hashlib.sha256(f"{seed} {count}".encode()).hexdigest()
         self.asked: list[StemUse] = []
+        self.bleeds: list[float | None] = []
 
     def plane(
-        self, use: StemUse, *, beats: int, tempo_bpm: float, rng: np.random.Generator
+        self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
     ) -> NDArray[np.float32]:
         del tempo_bpm
         self.asked.append(use)
+        self.bleeds.append(bleed_db)
+        rng = np.random.default_rng(sound)
         own = np.random.default_rng(int(use.song_id.split("-")[1]))
         pattern = own.normal(-40.0, 12.0, MEL.mels)
         times = np.arange(beats * FRAMES_PER_BEAT) % FRAMES_PER_BEAT < 2

@@ -69,7 +69,7 @@ def test_it_learns_which_stems_belong_together(
     assert made.history[-30:, 0].mean() < wanted * made.history[:5, 0].mean()
 
 
-def test_notes_teach_first_and_recordings_more_and_more(tmp_path: Path, held_out: CropSet) -> None:
+def test_recordings_and_notes_take_turns_as_told(tmp_path: Path, held_out: CropSet) -> None:
     recorded, drawn = ToySongs(8), ToySongs(8, seed=1)
     settings = tiny(epochs=6, recorded=(0.0, 0.5))
     out = tmp_path / "a.safetensors"
@@ -85,6 +85,24 @@ def test_notes_teach_first_and_recordings_more_and_more(tmp_path: Path, held_out
     assert shares[-1][1]
     alone = ToySongs(8)
     assert train_mix([alone], held_out, tiny(epochs=1), out=out).steps_done == 2
+
+
+def test_bleed_helps_at_first_and_goes(tmp_path: Path, held_out: CropSet) -> None:
+    songs = ToySongs(8)
+    settings = tiny(epochs=20, clean=(0.0, 1.0), bleed_db=(-30.0, -10.0))
+    out = tmp_path / "a.safetensors"
+    bled = crops(tmp_path / "bled", ["good", "bad"] * 2, seed=1)
+    metrics = train_mix([songs], held_out, settings, out=out, bled=bled).metrics
+    half = len(songs.bleeds) // 2
+    early, late = (
+        np.mean([level is None for level in part])
+        for part in (songs.bleeds[:half], songs.bleeds[half:])
+    )
+    assert early < 0.5 < late
+    levels = [level for level in songs.bleeds if level is not None]
+    assert -30.0 <= min(levels) < max(levels) <= -10.0
+    assert metrics["bled_held_out_examples"] == 4
+    assert metrics["bled_loss"] != metrics["loss"]
 
 
 def test_unlabeled_examples_only_count_with_lsro(tmp_path: Path, held_out: CropSet) -> None:

@@ -121,3 +121,12 @@ def test_variations_change_the_sound_and_not_the_notes(seed: int) -> None:
     assert made.min() >= FLOOR_DB
     assert set(made.argmax(axis=1)) == {40}
     assert not np.array_equal(made, plane)
+
+
+def test_one_level_of_bleed_for_all_stems_of_a_step() -> None:
+    songs = ToySongs(9)
+    draw_batch(songs, songs=6, beats=4, rng=np.random.default_rng(0), bleed_db=-20.0)
+    assert set(songs.bleeds) == {-20.0}
+    songs.bleeds.clear()
+    batch(songs)
+    assert set(songs.bleeds) == {None}
