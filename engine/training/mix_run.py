@@ -53,7 +53,7 @@ CPU_BOTTLENECK: Final = 12
 BLEED_DB: Final = -12.0
 #: Twenty times the published rate, falling; few rounds instead of thirty.
 CPU_LEARNING_RATE: Final = 2e-3
-CPU_EPOCHS: Final = 8
+CPU_EPOCHS: Final = 10
 #: Memory for the spectrograms of recordings: 2.6 GB, about 300 songs of a minute.
 KEPT_CHUNKS: Final = 40000
 
