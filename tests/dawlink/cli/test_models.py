@@ -122,8 +122,9 @@ def test_the_fit_model_is_checked_as_well(
 
 @pytest.mark.parametrize("model", LEARNED)
 def test_a_model_without_checkpoint_says_how_to_get_one(
-    own: Command, music: Music, model: str
+    own: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
+    monkeypatch.setattr("engine.models.registry.SHIPPED", tmp_path)
     ran = own("suggest", music.clip, "--model", model, "--json")
     refused(ran, 4, "no_checkpoint", f"dawlink train {model}", "automashupper")
 
