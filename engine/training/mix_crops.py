@@ -104,7 +104,7 @@ def make_crops(
             chunk = named[start : start + jobs]
             if not all(path.is_file() for _, path in chunk) and stop():
                 break
-            there = pool.map(lambda item: _ensure(*item, db, mels, bleed_db), chunk)
+            there = pool.map(lambda item: _ensure(item[0], item[1], db, mels, bleed_db), chunk)
             made += [item for item, usable in zip(chunk, there, strict=True) if usable]
             looked_at += len(chunk)
             for _ in chunk:
