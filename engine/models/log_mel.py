@@ -7,6 +7,9 @@ filters on Slaney's mel scale from 50 to 8000 Hz, each of unit area (what nnAudi
 by default); natural logarithm of the power plus the float32 epsilon; minus the mean, over the
 standard deviation of the training corpus.
 
+The small network looks through other filters (:mod:`engine.models.semitone_bands`) at the same
+frames' centres.
+
 Axis order is (batch, mel bands, frames). ``n * 160`` samples become ``n`` frames: the frame that
 is centred on the end is dropped, so that 8 s are 800 columns and not 801.
 """
@@ -14,7 +17,7 @@ is centred on the end is dropped, so that 8 s are 800 columns and not 801.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -22,7 +25,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["HOP_SAMPLES", "MEL_BANDS", "SAMPLE_RATE", "LogMel", "MelStatistics", "mel_filters"]
+from engine.models.semitone_bands import SEMITONE_FFT_SAMPLES, semitone_filters
+
+__all__ = [
+    "HOP_SAMPLES",
+    "MEL_BANDS",
+    "SAMPLE_RATE",
+    "Bands",
+    "LogMel",
+    "MelStatistics",
+    "mel_filters",
+]
+
+#: How the 80 bands lie: as published, or a semitone apart.
+Bands = Literal["mel", "semitones"]
 
 SAMPLE_RATE: Final = 16_000
 #: 25 ms at 16 kHz.
@@ -59,16 +75,21 @@ class LogMel(nn.Module):
 
     Args:
         statistics: of the training corpus; ``MelStatistics()`` is the published pair.
+        bands: the filters, and with them the length of a frame.
+        beyond: semitone bands more at either end, from which a training transposes.
     """
 
     filters: Tensor
     window: Tensor
 
-    def __init__(self, statistics: MelStatistics) -> None:
+    def __init__(self, statistics: MelStatistics, *, bands: Bands = "mel", beyond: int = 0) -> None:
         super().__init__()
         self.statistics = statistics
-        self.register_buffer("filters", torch.from_numpy(mel_filters()), persistent=False)
-        window = torch.hann_window(FFT_SAMPLES, periodic=True)
+        in_mel = bands == "mel"
+        self.fft_samples = FFT_SAMPLES if in_mel else SEMITONE_FFT_SAMPLES
+        filters = mel_filters() if in_mel else semitone_filters(beyond=beyond)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        window = torch.hann_window(self.fft_samples, periodic=True)
         self.register_buffer("window", window, persistent=False)
 
     def raw(self, samples: Tensor) -> Tensor:
@@ -76,7 +97,7 @@ class LogMel(nn.Module):
         with torch.autocast(samples.device.type, enabled=False):  # powers need all of float32
             spectra = torch.stft(
                 samples,
-                FFT_SAMPLES,
+                self.fft_samples,
                 hop_length=HOP_SAMPLES,
                 window=self.window,
                 center=True,
@@ -87,7 +108,7 @@ class LogMel(nn.Module):
             return torch.log(self.filters @ power + EPSILON)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(batch, 80, samples // 160) of (batch, samples) at 16 kHz, at least 201 samples."""
+        """(batch, 80, samples // 160) of (batch, samples) at 16 kHz, more than half a frame."""
         return (self.raw(samples) - self.statistics.mean) / self.statistics.std
 
     @torch.no_grad()
@@ -97,9 +118,9 @@ class LogMel(nn.Module):
         What the frames of audio look like that was stretched without a trace: a stretcher moves
         frames in time and keeps what they sound like.
         """
-        half = FFT_SAMPLES // 2
+        half = self.fft_samples // 2
         padded = functional.pad(samples[None], (half, half), mode="reflect")[0]
-        frames = padded.unfold(0, FFT_SAMPLES, 1)[centres] * self.window
+        frames = padded.unfold(0, self.fft_samples, 1)[centres] * self.window
         power = torch.fft.rfft(frames).abs().square()
         logarithms = torch.log(self.filters @ power.T + EPSILON)
         return (logarithms - self.statistics.mean) / self.statistics.std

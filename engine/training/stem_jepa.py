@@ -4,35 +4,35 @@ Source: Riou et al. (ISMIR 2024), section 4.2, and the authors' configuration. A
 warm-up, cosine to 0, gradients clipped at norm 3; after every step the target follows the context
 encoder with a rate that rises linearly. What is drawn is told in ``stem_jepa_draws``.
 
+The small preset has a contrastive phase before (``stem_jepa_contrast``), in which there is one
+encoder and no predictor, and draws both phases' examples from pictures in memory
+(``stem_jepa_pictures``).
+
 Every draw depends on the seed and the step's number alone, so an interrupted run goes on exactly.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch import Tensor
-
 from engine.errors import MissingDependency, UnusableInput
-from engine.models.log_mel import MelStatistics
-from engine.models.stem_jepa import (
-    CHUNK_SAMPLES,
-    PUBLISHED,
-    SMALL,
-    JepaConfig,
-    StemJepa,
-)
-from engine.training.checkpoints import Plain, load_checkpoint, load_weights
+from engine.models.log_mel import Bands, MelStatistics
+from engine.models.stem_jepa import JepaConfig, StemJepa
+from engine.training.checkpoints import Checkpoint, load_checkpoint, load_weights
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import SongArray, draw_batch
+from engine.training.stem_jepa_settings import (
+    PUBLISHED_TRAINING,
+    SMALL_TRAINING,
+    JepaTraining,
+    plain_settings,
+)
+from engine.training.stem_jepa_steps import JepaSteps
 
 __all__ = [
     "PUBLISHED_TRAINING",
@@ -48,69 +48,7 @@ _VALIDATION_STREAM: Final = 2**31
 #: What a checkpoint says about its network.
 _SIZES: Final = ("width", "depth", "heads", "predictor_width", "predictor_layers")
 _STATISTICS: Final = ("mel_mean", "mel_std")
-
-
-@dataclass(frozen=True)
-class JepaTraining:
-    """How a network is trained; the defaults are the published run.
-
-    Args:
-        network: sizes.
-        steps: in all.
-        warmup_steps: linear rise of the learning rate.
-        batch: examples per step.
-        rate_per_256: learning rate for a batch of 256; it scales with the batch.
-        weight_decay: of AdamW.
-        clip_norm: highest norm of all gradients together.
-        tau: of the target's moving average, first and last step.
-        crop_samples: length of a crop at 16 kHz, whole columns of patches.
-        seed: of weights and draws.
-    """
-
-    network: JepaConfig = field(default=PUBLISHED)
-    steps: int = 300_000
-    warmup_steps: int = 20_000
-    batch: int = 256
-    rate_per_256: float = 3e-4
-    weight_decay: float = 0.05
-    clip_norm: float = 3.0
-    tau: tuple[float, float] = (0.99995, 0.99999)
-    crop_samples: int = CHUNK_SAMPLES
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.warmup_steps < self.steps:
-            raise ValueError(f"{self.warmup_steps} of {self.steps} steps cannot be warm-up")
-        if not 0.0 <= self.tau[0] <= self.tau[1] <= 1.0:
-            raise ValueError(f"the target's rate cannot go from {self.tau[0]} to {self.tau[1]}")
-
-    def learning_rate(self, step: int) -> float:
-        """Of step ``step`` (0-based): linear from 0, then half a cosine down to 0."""
-        peak = self.rate_per_256 * self.batch / 256
-        if step < self.warmup_steps:
-            return peak * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
-        return peak * 0.5 * (1 + math.cos(math.pi * done))
-
-    def tau_at(self, step: int) -> float:
-        """Share of itself that the target keeps after step ``step``."""
-        first, last = self.tau
-        return first + (last - first) * step / max(self.steps - 1, 1)
-
-
-PUBLISHED_TRAINING: Final = JepaTraining()
-#: Half an hour of one CPU core. As in the first epochs of the published run the target
-#: hardly moves: there is no time to learn new features, and targets that follow within hundreds of
-#: steps become alike (spread .57 to .43 in 200 steps at .998, .55 to .22 in 205 at .99, on
-#: synthesised songs).
-SMALL_TRAINING: Final = JepaTraining(
-    network=SMALL,
-    steps=4000,
-    warmup_steps=200,
-    batch=8,
-    rate_per_256=16e-3,
-    tau=(0.9995, 0.99995),
-)
+_BANDS: Final[Mapping[str, Bands]] = {"mel": "mel", "semitones": "semitones"}
 
 
 def train_stem_jepa(
@@ -136,71 +74,37 @@ def train_stem_jepa(
     """
     if not songs:
         raise UnusableInput("There are no songs to train on.", hint="Name folders with stems.")
-    model = StemJepa(training.network, seed=training.seed).to(device)
-    trained = [weights for weights in model.parameters() if weights.requires_grad]
-    optimiser = torch.optim.AdamW(
-        trained, lr=0.0, betas=(0.9, 0.95), weight_decay=training.weight_decay
-    )
-
-    halved = _computes_bfloat16(device)
+    work = JepaSteps(songs, training, device)
 
     def step(number: int) -> tuple[float, ...]:
-        rate, tau = training.learning_rate(number), training.tau_at(number)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        batch = [part.to(device) for part in _draw(songs, training, number)]
-        optimiser.zero_grad(set_to_none=True)
-        # half precision as published, but bfloat16: it needs no scaling of the loss
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=halved):
-            loss: Tensor = model(*batch)
-        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-        norm = torch.nn.utils.clip_grad_norm_(trained, training.clip_norm)
-        optimiser.step()
-        model.follow(tau)
+        values = work.step(number)
         if report is not None:
-            report(number + 1, float(loss.detach()))
-        return float(loss.detach()), rate, float(norm), tau
+            report(number + 1, values[0])
+        return values
 
     def metrics() -> Mapping[str, float]:
         if not validation:
             return {}
-        batch = _draw(validation, training, _VALIDATION_STREAM)
-        return dataclasses.asdict(measure(model, validation, batch))
+        batch = draw_batch(
+            validation,
+            batch=training.batch,
+            samples=training.crop_samples,
+            seed=(training.seed, _VALIDATION_STREAM),
+        )
+        return dataclasses.asdict(measure(work.model, validation, batch))
 
     job = Job(
         kind=KIND,
-        model=model,
-        optimiser=optimiser,
+        model=work.model,
+        optimiser=work.optimiser,
         step=step,
-        steps=training.steps,
+        steps=training.all_steps,
         columns=("loss", "learning_rate", "gradient_norm", "tau"),
-        settings=_record(training),
+        settings=plain_settings(training),
         data_sha=data_sha,
         measure=metrics,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
-
-
-def _draw(
-    songs: Sequence[SongArray], training: JepaTraining, number: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    return draw_batch(
-        songs,
-        batch=training.batch,
-        samples=training.crop_samples,
-        seed=(training.seed, number),
-    )
-
-
-def _computes_bfloat16(device: str) -> bool:
-    """Some CPUs do, a quarter faster than single precision; others imitate it, slowly."""
-    return device != "cpu" or "avx512_bf16" in _cpu_features()
-
-
-def _cpu_features() -> frozenset[str]:
-    """What the CPU can do, as far as this PyTorch can tell."""
-    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return frozenset(name for name, there in known.items() if there)
 
 
 def load_stem_jepa(path: Path) -> StemJepa:
@@ -215,26 +119,28 @@ def load_stem_jepa(path: Path) -> StemJepa:
         sizes = {name: int(settings[name] or 0) for name in _SIZES}
         relative = bool(settings.get("relative", False))
         statistics = MelStatistics(*(float(settings[name] or 0.0) for name in _STATISTICS))
-        model = StemJepa(JepaConfig(**sizes, relative=relative, statistics=statistics))
+        bands = _BANDS[str(settings.get("bands", "mel"))]
+        centred = bool(settings.get("centred", False))
+        model = StemJepa(
+            JepaConfig(
+                **sizes, relative=relative, bands=bands, centred=centred, statistics=statistics
+            )
+        )
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise MissingDependency(
             f"The checkpoint {path} does not say how its network is built ({error}).",
             hint="Train it again with dawlink train, or choose another model with --model.",
             code="checkpoint_mismatch",
         ) from error
-    load_weights(model, checkpoint, prefix="model.")
+    load_weights(model, _with_target(checkpoint), prefix="model.")
     return model.eval()
 
 
-def _record(training: JepaTraining) -> dict[str, Plain]:
-    """All settings of a run by plain names."""
-    plain: dict[str, Plain] = {}
-    for name, value in dataclasses.asdict(training).items():
-        if name == "network":
-            statistics = value.pop("statistics")
-            plain.update(value, mel_mean=statistics["mean"], mel_std=statistics["std"])
-        elif name == "tau":
-            plain.update(tau_first=value[0], tau_last=value[1])
-        else:
-            plain[name] = value
-    return plain
+def _with_target(checkpoint: Checkpoint) -> Checkpoint:
+    """A file without a target encoder means that the context encoder is the target too."""
+    tensors = dict(checkpoint.tensors)
+    if not any(name.startswith("model.target.") for name in tensors):
+        for name, tensor in checkpoint.tensors.items():
+            if name.startswith("model.context."):
+                tensors[name.replace("model.context.", "model.target.")] = tensor
+    return dataclasses.replace(checkpoint, tensors=tensors)

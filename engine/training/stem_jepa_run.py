@@ -101,7 +101,7 @@ def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = No
         resume=request.resume,
         device=device,
         report=lambda step, loss: tell(
-            f"training: step {step} of {settings.steps}, loss {loss:.3f}"
+            f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
         ),
     )
     return TrainReport(
@@ -112,11 +112,19 @@ def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = No
 def _settings(
     request: TrainRequest, preset: JepaTraining, songs: Sequence[SongArray]
 ) -> JepaTraining:
-    steps = preset.steps
+    steps, contrast = preset.steps, preset.contrast
     if request.epochs is not None:
         steps = request.epochs * -(-len(songs) // preset.batch)
+        if contrast is not None:
+            before = request.epochs * -(-len(songs) // contrast.batch)
+            warmup_steps = min(contrast.warmup_steps, before // 10)
+            contrast = replace(contrast, steps=before, warmup_steps=warmup_steps)
     settings = replace(
-        preset, steps=steps, warmup_steps=min(preset.warmup_steps, steps // 10), seed=request.seed
+        preset,
+        steps=steps,
+        warmup_steps=min(preset.warmup_steps, steps // 10),
+        seed=request.seed,
+        contrast=contrast,
     )
     statistics = _statistics(songs, settings)
     return replace(settings, network=replace(settings.network, statistics=statistics))
@@ -130,7 +138,8 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
         samples=training.crop_samples,
         seed=(training.seed, _STATISTICS_STREAM),
     )
-    found = LogMel(MelStatistics()).measure(torch.cat([mixes, stems]))
+    front_end = LogMel(MelStatistics(), bands=training.network.bands)
+    found = front_end.measure(torch.cat([mixes, stems]))
     return MelStatistics(round(found.mean, 2), round(found.std, 2))
 
 
