@@ -17,8 +17,7 @@ from torch import Tensor
 
 from engine.errors import UsageError
 from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
-from engine.training.mask_shipping import LICENCE
-from engine.training.midi_corpus import SHIPPABLE_SETS
+from engine.training.shipping import LICENCE, refuse_unshippable
 from engine.training.stem_jepa import KIND
 
 __all__ = ["ship_stem_jepa"]
@@ -41,12 +40,7 @@ def ship_stem_jepa(trained: Path, out: Path, *, sets: tuple[str, ...], recording
         MissingDependency: ``trained`` is no checkpoint of a Stem-JEPA.
         UnwritableOutput: ``out`` cannot be written.
     """
-    if not sets or not set(sets) <= set(SHIPPABLE_SETS):
-        raise UsageError(
-            f"A network of the sets {', '.join(sets) or 'of nobody'} cannot be shipped.",
-            hint=f"Train on {', '.join(SHIPPABLE_SETS)} alone.",
-            code="not_shippable",
-        )
+    refuse_unshippable(sets)
     checkpoint = load_checkpoint(trained, KIND)
     settings = checkpoint.info.settings
     steps = sum(int(settings.get(name) or 0) for name in ("steps", "contrast_steps"))

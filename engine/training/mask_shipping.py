@@ -17,15 +17,11 @@ import torch
 from engine.errors import UsageError
 from engine.training.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.training.mash_mask import KIND, MaskMetrics, load_mask_network, measure
-from engine.training.midi_corpus import SHIPPABLE_SETS
+from engine.training.shipping import LICENCE, refuse_unshippable
 from engine.training.song_masher import Triple
 
 __all__ = ["Provenance", "ship_mask_network"]
 
-LICENCE: Final = (
-    "GPL-3.0-or-later, as dawlink. Trained on sound rendered from MIDI files of the named sets, "
-    "train split only; their licences let such a model be given away."
-)
 _WEIGHTS: Final = "model."
 
 
@@ -44,12 +40,7 @@ class Provenance:
     mashups: int
 
     def __post_init__(self) -> None:
-        if not self.sets or not set(self.sets) <= set(SHIPPABLE_SETS):
-            raise UsageError(
-                f"A network of the sets {', '.join(self.sets) or 'of nobody'} cannot be shipped.",
-                hint=f"Train on {', '.join(SHIPPABLE_SETS)} alone.",
-                code="not_shippable",
-            )
+        refuse_unshippable(self.sets)
 
 
 def ship_mask_network(

@@ -13,11 +13,9 @@ from typing import Final
 
 import torch
 
-from engine.errors import UsageError
 from engine.models.huang import NetKind
 from engine.training.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from engine.training.mask_shipping import LICENCE
-from engine.training.midi_corpus import SHIPPABLE_SETS
+from engine.training.shipping import LICENCE, refuse_unshippable
 
 __all__ = ["ship_mix_network"]
 
@@ -42,12 +40,7 @@ def ship_mix_network(
         MissingDependency: ``trained`` is no checkpoint of such a network.
         UnwritableOutput: ``out`` cannot be written.
     """
-    if not sets or not set(sets) <= set(SHIPPABLE_SETS):
-        raise UsageError(
-            f"A network of the sets {', '.join(sets) or 'of nobody'} cannot be shipped.",
-            hint=f"Train on {', '.join(SHIPPABLE_SETS)} alone.",
-            code="not_shippable",
-        )
+    refuse_unshippable(sets)
     checkpoint = load_checkpoint(trained, kind)
     info = CheckpointInfo(
         kind=kind,
