@@ -23,7 +23,7 @@ from engine.models.log_mel import SAMPLE_RATE
 from engine.models.stem_jepa import JEPA_ROLES, StemJepa, jepa_loss
 from engine.training.stem_jepa_draws import ACTIVE_PEAK, SongArray
 
-__all__ = ["JepaMetrics", "StemRanks", "measure", "stem_ranks"]
+__all__ = ["JepaMetrics", "StemRanks", "measure", "ranked", "stem_ranks"]
 
 #: So much of a song is read [s], and so many songs: half a minute for the small preset on a CPU.
 _READ_S: Final = 32
@@ -130,12 +130,22 @@ def stem_ranks(model: StemJepa, songs: Sequence[SongArray]) -> StemRanks:
             found.append(model.embed_stem(Waveform(heard[label][np.newaxis], SAMPLE_RATE)))
             labels.append(label)
             numbers.append(number)
+    cosines = np.stack(asked) @ np.stack(found).T if asked else np.zeros((0, 0), dtype=np.float32)
+    return ranked(cosines, numbers, labels)
+
+
+def ranked(
+    cosines: NDArray[np.float32],
+    songs: Sequence[int],
+    labels: Sequence[int],
+) -> StemRanks:
+    """Ranks of the items on the diagonal of (queries, queries) cosines."""
     alike = np.equal.outer(labels, labels)
-    cosines = np.stack(asked) @ np.stack(found).T if asked else np.zeros((0, 0))
-    better = cosines > np.diagonal(cosines)[:, np.newaxis]
+    own: NDArray[np.float32] = np.diagonal(cosines)[:, np.newaxis]
+    better = cosines > own
     of_role = alike.sum(axis=1)
     return StemRanks(
-        np.array(numbers, dtype=np.int64),
+        np.array(songs, dtype=np.int64),
         np.array(labels, dtype=np.int64),
         (1 + better.sum(axis=1)) / max(len(labels), 1),
         (1 + (better & alike).sum(axis=1)) / of_role,
