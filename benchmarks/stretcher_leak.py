@@ -26,7 +26,7 @@ from engine.audio.stretch import default_stretcher
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.example_audio import example_sounds, sound_of_use
-from engine.mashup.generation import MashupExample, generate
+from engine.mashup.generation import Condition, MashupExample, generate
 from engine.models.audio_source import Recording, Sound, session_audio
 from engine.models.beat_mel import BeatMels, levelled
 from engine.models.mel import MEL
@@ -94,8 +94,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with Library.open(given.library, create=False, read_only=True) as library:
         db = MashupDB.of_library(library, groups=groups_of(given.library))
-    counts = {"original": given.examples, "matched": given.examples}
-    examples = generate(db, counts, seed=0, bars=given.bars).examples  # type: ignore[arg-type]
+    counts: dict[Condition, int] = {"original": given.examples, "matched": given.examples}
+    examples = generate(db, counts, seed=0, bars=given.bars).examples
     truth = np.array([example.condition == "original" for example in examples])
     songs = [example.stems[0].song_id for example in examples]
     for published in (True, False):

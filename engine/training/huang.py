@@ -10,7 +10,7 @@ shows as many songs as there are.
 
 At first all stems hold some bleed of the others of their song, at a level drawn anew for each step,
 as the paper's separated stems did. By that the networks soon learn to compare stems, which clean
-stems alone did not teach them in ten times as long; then clean steps become more frequent, and so
+stems alone did not teach them in 780 steps; then clean steps become more frequent, and so
 do steps on planes that are drawn from notes, of many more songs.
 
 For few rounds on a CPU the rate may be higher and fall to nothing along a cosine.

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
+from engine.mashup.database import MASHUP_ROLES, MashupRole
 from engine.mashup.generation import MOST_SEMITONES, OFFSETS_S, Label, StemUse
 from engine.models.beat_mel import FLOOR_DB, added_up, levelled
 from engine.training.mix_material import MixSong, MixSongs, drawn_tempo
@@ -106,11 +107,11 @@ class _Item:
         """Tonic of the major key with its notes, as it is heard."""
         return None if self.song.scale is None else (self.song.scale + self.shift) % 12
 
-    def use(self, role: str, **changes: object) -> StemUse:
+    def use(self, role: MashupRole, **changes: object) -> StemUse:
         """One of its stems."""
         shift = 0 if role == "drums" else self.shift
-        plain = StemUse(self.song.id, role, self.start, shift)  # type: ignore[arg-type]
-        return replace(plain, **changes)  # type: ignore[arg-type]
+        plain = StemUse(self.song.id, role, self.start, shift)
+        return replace(plain, **changes)  # type: ignore[arg-type]  # fields of a StemUse, by name
 
 
 def draw_batch(
@@ -182,7 +183,7 @@ class _Planes:
     def of(self, item: _Item) -> _Three:
         """Vocals, harmony and drums of a song, as numbers of planes."""
         if item.song.id not in self._own:
-            uses = [item.use(role) for role in ("vocals", "harmonic", "drums")]
+            uses = [item.use(role) for role in MASHUP_ROLES]
             vocals, harmonic, drums = (self.add(use, item.tempo_bpm) for use in uses)
             self._own[item.song.id] = (vocals, harmonic, drums)
         return self._own[item.song.id]

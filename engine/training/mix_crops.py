@@ -78,6 +78,7 @@ def make_crops(
     *,
     jobs: int = 1,
     bleed_db: float | None = None,
+    mels: BeatMels | None = None,
     stop: Callable[[], bool] = lambda: False,
     made_one: Callable[[], None] = lambda: None,
 ) -> CropSet:
@@ -89,6 +90,7 @@ def make_crops(
         folder: where the files lie.
         jobs: examples made at once.
         bleed_db: level of the other stems of its song in every stem; None for clean stems.
+        mels: reads them; who asks for examples with and without bleed reads each file once.
         stop: asked before each; True ends the work.
         made_one: told after each.
 
@@ -98,7 +100,7 @@ def make_crops(
     named = [(example, folder / f"{_name_of(example, db, bleed_db)}.npy") for example in examples]
     made: list[tuple[MashupExample, Path]] = []
     looked_at = 0
-    mels = BeatMels(kept_chunks=_KEPT_CHUNKS)
+    mels = BeatMels(kept_chunks=_KEPT_CHUNKS) if mels is None else mels
     with ThreadPoolExecutor(jobs) as pool:  # decoding and products let go of Python's lock
         for start in range(0, len(named), jobs):
             chunk = named[start : start + jobs]

@@ -23,6 +23,7 @@ from typing import Final
 from engine.errors import SomeItemsFailed
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.mashup.generation import Condition, generate
+from engine.models.beat_mel import BeatMels
 from engine.models.huang import NetKind, NetSettings
 from engine.training.huang import MixTraining, train_mix
 from engine.training.material import open_material
@@ -124,6 +125,7 @@ def _held_out(
     notes = [f"held-out: {count} × {why}" for why, count in made.reasons.items()]
     total = 2 * len(made.examples)
     done = 0
+    mels = BeatMels(kept_chunks=KEPT_CHUNKS)
 
     def told() -> None:
         nonlocal done
@@ -138,6 +140,7 @@ def _held_out(
             folder,
             jobs=request.jobs,
             bleed_db=bleed_db,
+            mels=mels,
             stop=stop,
             made_one=told,
         )
