@@ -190,7 +190,8 @@ class _Check:
         try:
             return load(**flags)
         except UsageError:  # tells of one value only: try them one by one
-            wrong = [self._attempt(lambda n=n, v=v: load(**{n: v})) for n, v in flags.items()]  # type: ignore[misc]
+            attempts = (functools.partial(load, **{name: value}) for name, value in flags.items())
+            wrong = [self._attempt(attempt) for attempt in attempts]
             return next((found for found in wrong if found is not None), None)
 
     def _folder(self, values: Values, clip: Path, settings: Settings) -> PurePosixPath:

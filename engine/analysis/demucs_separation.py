@@ -244,7 +244,7 @@ def _load_th(path: Path, checksum: str | None) -> Model:
         package = torch.load(path, map_location="cpu", weights_only=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it names arguments of other versions that it drops
-        loaded: Model = load_model(package)  # type: ignore[no-untyped-call]
+        loaded: Model = load_model(package)  # type: ignore[no-untyped-call]  # demucs has no types
     return loaded
 
 

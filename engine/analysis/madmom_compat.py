@@ -316,7 +316,7 @@ def _names_of_old() -> Iterator[None]:
     stand_in = importlib.util.find_spec("pkg_resources") is None
     if stand_in:
         resources = types.ModuleType("pkg_resources")
-        resources.get_distribution = importlib.metadata.distribution  # type: ignore[attr-defined]
+        resources.get_distribution = importlib.metadata.distribution  # type: ignore[attr-defined]  # what madmom asks of it
         sys.modules["pkg_resources"] = resources
     try:
         yield

@@ -85,7 +85,7 @@ class MaskNetwork(nn.Module):
                 for step in config.dilations
             )
             self.last = nn.Conv1d(config.width, 2 * BANDS, 1)
-            nn.init.constant_(self.last.bias, _FIRST_BIAS)  # type: ignore[arg-type]
+            nn.init.constant_(self.last.bias, _FIRST_BIAS)  # type: ignore[arg-type]  # never None: the layer has a bias
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(batch, 2, bands, frames) masks of complex (batch, bins, frames) spectra."""

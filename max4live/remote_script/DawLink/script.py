@@ -27,7 +27,7 @@ CONTROL_PORT = 11180
 SETTINGS = Path(__file__).with_name("settings.json")
 
 
-class DawLink(ControlSurface):  # type: ignore[misc]
+class DawLink(ControlSurface):  # type: ignore[misc]  # Live has no types
     """The script that Live runs."""
 
     def __init__(self, c_instance: Host) -> None:
