@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
@@ -33,8 +32,8 @@ TRAINERS: Final = {
 }
 #: Models that learn from the notes of MIDI files.
 READ_NOTES: Final = ("fit",)
-#: Models to which ``--lsro`` and ``--bleed`` mean something.
-MIX_NETWORKS: Final = ("premixnet", "postmixnet")
+#: Models to which ``--lsro`` means something.
+WITH_LSRO: Final = ("premixnet", "postmixnet")
 
 
 @app.command()
@@ -62,9 +61,6 @@ def train(
     lsro: Annotated[
         bool, typer.Option("--lsro", help="Learn from unlabeled mashups too (mix networks).")
     ] = False,
-    bleed: Annotated[
-        bool, typer.Option("--bleed", help="For stems that were separated (mix networks).")
-    ] = False,
     mended: Annotated[
         bool, typer.Option("--mended", help="Without the published defects (song-masher).")
     ] = False,
@@ -75,11 +71,10 @@ def train(
 ) -> None:
     """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
     trainer = _trainer(model)
-    _check_meaning(
-        model,
-        {"--lsro": MIX_NETWORKS, "--bleed": MIX_NETWORKS, "--mended": ("song-masher",)},
-        {"--lsro": lsro, "--bleed": bleed, "--mended": mended},
-    )
+    if lsro and model not in WITH_LSRO:
+        raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
+    if mended and model != "song-masher":
+        raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
     if limit_songs is not None and limit_songs < 1:
         raise UsageError(f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.")
     request = TrainRequest(
@@ -92,22 +87,12 @@ def train(
         seed=seed,
         resume=resume,
         lsro=lsro,
-        bleed=bleed,
         jobs=invocation(ctx).settings().workers,
         mended=mended,
     )
     with progress(f"training {model}") as bar:
         report = _trained(trainer, request, bar, limit_songs)
     _show(model, report, json=json)
-
-
-def _check_meaning(
-    model: str, meant_for: Mapping[str, Sequence[str]], given: Mapping[str, bool]
-) -> None:
-    """Every flag that is given must mean something to the model."""
-    for flag, models in meant_for.items():
-        if given[flag] and model not in models:
-            raise UsageError(f"{flag} means nothing to {model}.", hint=f"Leave {flag} out.")
 
 
 def _trainer(model: str) -> Trainer:

@@ -52,8 +52,6 @@ CPU_BOTTLENECK: Final = 12
 #: Level of the bleed in the second set of held-out examples [dB]: two other stems of a song are
 #: heard 9 dB below each; the paper's separator had an SDR of 4 to 7 dB.
 BLEED_DB: Final = -12.0
-#: Level of the bleed in training for stems that were separated from full mixes [dB].
-SEPARATED_DB: Final = (-30.0, -8.0)
 #: Twenty times the published rate, falling; few rounds instead of thirty.
 CPU_LEARNING_RATE: Final = 2e-3
 CPU_EPOCHS: Final = 10
@@ -202,8 +200,6 @@ def _settings(request: TrainRequest, device: str) -> MixTraining:
             learning_rate=CPU_LEARNING_RATE,
             decaying=True,
         )
-    if request.bleed:
-        settings = replace(settings, clean=(0.0, 0.0), bleed_db=SEPARATED_DB)
     return settings if request.epochs is None else replace(settings, epochs=request.epochs)
 
 

@@ -32,7 +32,6 @@ class TrainRequest:
         seed: of everything random.
         resume: go on where the last run stopped.
         lsro: let unlabeled examples take part (mix networks).
-        bleed: learn to the end from stems that hold some of each other (mix networks).
         jobs: processes for preparing data.
         mended: leave out the published defects (song-masher).
         notes: MIDI corpora that ``data`` was rendered from, for models that read notes too.
@@ -47,7 +46,6 @@ class TrainRequest:
     seed: int = 0
     resume: bool = False
     lsro: bool = False
-    bleed: bool = False
     jobs: int = 1
     mended: bool = False
     notes: tuple[Path, ...] = ()

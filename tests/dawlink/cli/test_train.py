@@ -37,7 +37,6 @@ def test_options_reach_the_trainer(
     assert request.data == (tmp_path, tmp_path / "b")
     assert (request.model, request.epochs, request.minutes) == ("postmixnet", 3, 2.5)
     assert (request.seed, request.device, request.resume, request.lsro) == (4, "cpu", True, True)
-    assert not request.bleed
     assert ran.document["checkpoint"] == str(tmp_path / "x.safetensors")
     assert ran.document["finished"] is False
     assert ran.document["metrics"]["accuracy"] == 0.75
@@ -66,7 +65,6 @@ def test_what_cannot_be_meant(dawlink: Command, tmp_path: Path) -> None:
     refused(dawlink("train", "premixnet", *data, "--minutes", -1), 2, "usage")
     refused(dawlink("train", "premixnet", *data, "--out", "weights.pt"), 2, "bad_suffix")
     refused(dawlink("train", "premixnet", *data, "--mended"), 2, "usage", "--mended")
-    refused(dawlink("train", "fit", *data, "--bleed"), 2, "usage", "--bleed")
     assert dawlink("train", "premixnet", *data, "--device", "abacus").code == 2
 
 

@@ -63,17 +63,6 @@ def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
     assert any("held-out" in note and "matched: no other song" in note for note in report.notes)
 
 
-def test_separated_stems_are_trained_for_with_bleed_to_the_end(request_: TrainRequest) -> None:
-    plain, bled = (
-        load_checkpoint(mix_run.run(asked, silent).checkpoint, "premixnet").info.settings
-        for asked in (request_, replace(request_, bleed=True))
-    )
-    assert plain["clean_last"] == 0.8
-    assert (bled["clean_first"], bled["clean_last"]) == (0.0, 0.0)
-    assert bled["bleed_db_first"] == -30.0
-    assert plain["bleed_db_first"] == -45.0
-
-
 def made(request: TrainRequest) -> dict[str, int]:
     """The examples on disk and when each was written."""
     folder = request.out.with_name("mix-crops")
