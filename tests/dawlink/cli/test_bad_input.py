@@ -11,7 +11,7 @@ from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
 from tests.dawlink.cli.sounds import music as short_music
 from tests.dawlink.cli.sounds import write
-from tests.dawlink.cli.test_add import damaged
+from tests.dawlink.cli.test_add_bad_files import damaged
 
 KINDS = [
     ("empty", "empty", "0 bytes"),
