@@ -1,7 +1,12 @@
-"""Servers and workers that several rooms share; each starts when a test first asks for it."""
+"""Servers and workers that several rooms share; each starts when a test first asks for it.
+
+A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program
+that they start and interrupt; so Ctrl-C means what it means again.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +15,9 @@ import pytest
 
 from tests.clusters import LocalCluster
 from tests.servers import Postgres, postgres_programs, vector_programs
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
