@@ -37,7 +37,7 @@ from engine.audio.waveform import Waveform
 from engine.grid import BeatGrid
 from engine.library.library import Library
 from tests.dawlink.osc.client import OscClient, Received, packed, unpacked
-from tests.dawlink.osc.daemon import Running, environment, start
+from tests.dawlink.osc.daemon import OWN_MEMORY, Running, environment, memory_mb, start
 from tests.dawlink.osc.hostile import Known, datagrams
 from tests.dawlink.osc.music import RATE, add_song
 
@@ -77,7 +77,7 @@ def started(folder: Path) -> list[Figure]:
             clip = client.ask("/dawlink/clip", "siffif", *about).values[1]
             client.ask("/dawlink/suggest", "sis", clip, 10, "*")
             answers.append(time.perf_counter() - begun)
-            memory.append(memory_mb(running.process.pid))
+            memory.append(memory_mb(running, "VmRSS:"))
         running.stop()
         if number == 0:
             answers.clear()  # the clip was analysed for the first time
@@ -189,9 +189,9 @@ def hostile(folder: Path) -> list[Figure]:
             if number % 100 == 0:
                 pong(client)
                 if number <= HOSTILE // 20:  # then what is bounded is full
-                    held = max(held, own_memory_mb(running.process.pid))
+                    held = max(held, memory_mb(running, *OWN_MEMORY))
         took = time.perf_counter() - begun
-        grown = own_memory_mb(running.process.pid) - held
+        grown = memory_mb(running, *OWN_MEMORY) - held
         status = client.ask("/dawlink/status", "")
         assert status.values[1] == "ready", status
         new = {path for path in files_in(folder) - before if "jobs.sqlite" not in path.name}
@@ -387,21 +387,6 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1000
-    raise AssertionError("no VmRSS")
-
-
-def own_memory_mb(pid: int) -> float:
-    """What only this process holds, in memory or swapped out; pages of files come and go."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    found = [line.split() for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
-    return sum(int(fields[1]) for fields in found) / 1000
 
 
 def files_in(folder: Path) -> set[Path]:

@@ -121,7 +121,7 @@ def test_a_file_that_vanishes_after_planning_is_reported(
     plan_all = add.plan_all
 
     def plan_then_delete(*arguments: object) -> object:
-        planned = plan_all(*arguments)  # type: ignore[arg-type]
+        planned = plan_all(*arguments)  # type: ignore[arg-type]  # whatever it is called with
         gone.unlink()
         return planned
 

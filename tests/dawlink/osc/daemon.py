@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tests.dawlink.osc.client import OscClient
 
+#: What only one process holds, in memory or swapped out; pages of files come and go.
+OWN_MEMORY = ("RssAnon:", "VmSwap:")
+
 
 @dataclass(frozen=True)
 class Running:
@@ -60,6 +63,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 def command(library: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "dawlink", "--library", str(library), "serve", *options]
+
+
+def memory_mb(running: Running, *fields: str) -> float:
+    """Memory of a daemon on Linux: the sum of these fields of its status."""
+    lines = Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
+    found = [int(line.split()[1]) for line in lines if line.startswith(fields)]
+    assert len(found) == len(fields), found
+    return sum(found) / 1000
 
 
 def start(library: Path, folder: Path, *options: str) -> Running:

@@ -11,21 +11,13 @@ import pytest
 
 from tests.dawlink.osc.client import OscClient, bundle, packed
 from tests.dawlink.osc.conftest import Music, suggested, warped_clip
-from tests.dawlink.osc.daemon import Running, start
+from tests.dawlink.osc.daemon import OWN_MEMORY, Running, memory_mb, start
 from tests.dawlink.osc.hostile import Known, datagrams
 
 DATAGRAMS = 15_000
 #: By then every bounded cache is full and everything is loaded: what grows from here on is lost.
 SETTLED = 10_000
 BATCH = 100
-
-
-def memory_kb(pid: int) -> int:
-    """What only this process holds, in memory or swapped out; pages of files come and go."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    found = [line.split() for line in lines if line.startswith(("RssAnon:", "VmSwap:"))]
-    assert len(found) == 2
-    return sum(int(fields[1]) for fields in found)
 
 
 @pytest.fixture
@@ -51,9 +43,9 @@ def test_hostile_datagrams(own_daemon: Running, music: Music) -> None:
             if number % BATCH == 0:  # wait until it has read them, or the kernel drops them
                 _pong(client)
                 if number <= SETTLED:
-                    held = max(held, memory_kb(own_daemon.process.pid))
+                    held = max(held, memory_mb(own_daemon, *OWN_MEMORY))
         _pong(client)
-        assert memory_kb(own_daemon.process.pid) - held < 20_000
+        assert memory_mb(own_daemon, *OWN_MEMORY) - held < 20
         client.send("/dawlink/status", "i", 123456)
         status = client.until_ended(123456)
         assert status.values[1] == "ready"

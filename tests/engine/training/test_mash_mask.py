@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,12 @@ from engine.models.mash_mask import MaskConfig, MaskNetwork
 from engine.training.mash_mask import MaskTraining, load_mask_network, measure, train_mash_mask
 from engine.training.song_masher import Triple
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE = 16_000
 TINY = MaskTraining(
     network=MaskConfig(width=8, dilations=(1, 2)), steps=5, batch=2, crop_s=0.5, learning_rate=0.02
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ducked(seed: int, *, seconds: float = 2.0) -> tuple[Triple, np.ndarray]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,10 @@ from engine.training.mash_mask import KIND, MaskTraining, load_mask_network, tra
 from engine.training.mask_shipping import Provenance, ship_mask_network
 from engine.training.song_masher import Triple
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = MaskTraining(MaskConfig(width=8, dilations=(1, 2)), steps=3, batch=1, crop_s=0.3)
 LEARNT = Provenance(("freedoom", "pop909_arr"), songs=12, mashups=34)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def triple(seed: int) -> Triple:

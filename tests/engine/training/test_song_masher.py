@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,9 @@ from engine.training.song_masher import (
     train_song_masher,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = MasherTraining(network=MasherConfig(width=8), epochs=3, batch=2)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def triple(seed: int, *, seconds: float = 0.4, mix_seconds: float | None = None) -> Triple:

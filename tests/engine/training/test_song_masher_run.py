@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from engine.errors import SomeItemsFailed
 from engine.library.library import Library
@@ -20,20 +18,13 @@ from engine.training.song_masher import MasherTraining, load_song_masher
 from engine.training.song_masher_run import MasherPlan, run
 from tests.engine.library.songs import RATE, analysis, song
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = MasherPlan(
     magnitude=MasherTraining(MasherConfig(width=4), epochs=2),
     phase=MasherTraining(MasherConfig("phase", width=4), epochs=2),
     mask=MaskTraining(MaskConfig(width=4, dilations=(1,)), steps=2, batch=1, crop_s=0.3),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,8 @@ from engine.training.stem_jepa import (
 from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import draw_batch, draw_example, song_array
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CROP = 4 * 2560
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=32, predictor_layers=2),
@@ -33,15 +34,6 @@ TINY = JepaTraining(
     tau=(0.9, 0.99),
     crop_samples=CROP,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def song(seed: int, *, seconds: float = 2.0) -> NDArray[np.float32]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,8 @@ from engine.training.stem_jepa import (
 from engine.training.stem_jepa_check import stem_ranks
 from engine.training.stem_jepa_contrast import Contrast, contrastive_loss, missing_loss
 from engine.training.stem_jepa_draws import SongArray
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = JepaTraining(
     network=JepaConfig(
@@ -43,15 +44,6 @@ TINY = JepaTraining(
     encoder_rate=0.0,
     contrast=Contrast(steps=3, warmup_steps=1, batch=4, crop_frames=32),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def song(seed: int, *, seconds: float = 2.0) -> SongArray:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
@@ -21,6 +19,8 @@ from engine.training.stem_jepa import JepaTraining, load_stem_jepa
 from engine.training.stem_jepa_run import run
 from tests.engine.library.songs import song
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE = 8000
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=16, predictor_layers=2),
@@ -29,15 +29,6 @@ TINY = JepaTraining(
     batch=2,
     crop_samples=2560,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_song(folder: Path, seed: int, *names: str) -> Path:
