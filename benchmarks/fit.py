@@ -7,7 +7,9 @@
 The first line measures windows of MIDI songs that training never saw, under random sounds, as they
 were written and turned into vamps; the second, windows of the vocals and harmonic stems of an
 analysed library. Normalised ranks, 0 is best and 0.5 is chance, with 95 % intervals by song; lines
-with a minus are paired differences to AutoMashUpper (below 0 the fit model is better). See
+with a minus are paired differences to AutoMashUpper (below 0 the fit model is better). Where two
+arrangements of a composition contradict each other (:mod:`engine.training.arrangements`), a second
+table leaves the wrong one out. See
 :mod:`engine.training.fit_check`. The third asks for clips of 4 to 32 bars of whole songs in a
 library of all of them and shows how often pairs of a given score belong together
 (:mod:`engine.training.fit_calibration`); with several drawings of the songs' sounds.
@@ -30,6 +32,7 @@ from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
 from engine.models.fit_curves import CURVE_BARS, JUDGED
 from engine.models.ranker import Ranker
 from engine.theory import Role
+from engine.training.arrangements import contradicting
 from engine.training.fit_calibration import (
     PairEvidence,
     Reliability,
@@ -134,6 +137,11 @@ def main() -> None:
             show_reliability(model, songs, given.reliability)
             return
         show(f"MIDI {given.split}, as written", rankers, midi_pairs(songs, 2, seed=5))
+        wrong = {song.file for song in contradicting(songs)}
+        if wrong:
+            fair = [song for song in songs if song.file not in wrong]
+            title = f"MIDI {given.split}, as written, without {', '.join(sorted(wrong))}"
+            show(title, rankers, midi_pairs(fair, 2, seed=5))
         vamps = midi_pairs(songs, 2, seed=6, plain=False)
         show(f"MIDI {given.split}, a quarter vamps, a third thinned", rankers, vamps)
         karaoke = corpus.of(given.split, sets=("tegridy_karaoke", "tegridy_children"))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.models.fit_net import BeatInput, beat_input
+from engine.training.arrangements import same_melody
 from engine.training.fit_windows import draw_window
 from engine.training.midi_corpus import MidiSong
 
@@ -116,16 +117,9 @@ def _other_bands(songs: Sequence[MidiSong]) -> dict[int, MidiSong]:
     found: dict[int, MidiSong] = {}
     for numbers in by_group.values():
         for one, other in zip(numbers, [*numbers[1:], numbers[0]], strict=True):
-            if one != other and _same_melody(songs[one], songs[other]):
+            if one != other and same_melody(songs[one], songs[other]):
                 found[one] = songs[other]
     return found
-
-
-def _same_melody(one: MidiSong, other: MidiSong) -> bool:
-    a, b = one.notes["vocals"], other.notes["vocals"]
-    return a.size == b.size and bool(
-        np.all(np.abs(a["start"] - b["start"]) < 0.1) and np.all(a["pitch"] == b["pitch"])
-    )
 
 
 def _prepared(rows: Rows) -> BeatInput:

@@ -311,6 +311,13 @@ def _bad(
         return None
 
 
+def _into_key(one: _Item, other: _Item) -> int:
+    """The transposition [-6, 5] that brings one song into the key in which another is heard."""
+    if one.song.scale is None or other.scale is None:
+        return one.shift
+    return (other.scale - one.song.scale + 6) % 12 - 6
+
+
 def _out_of_tempo(
     item: _Item,
     items: Sequence[_Item],
@@ -318,13 +325,15 @@ def _out_of_tempo(
     planes: _Planes,
     rng: np.random.Generator,
 ) -> _Three:
-    """Partners at their own tempo; the key fits where it can be made to."""
+    """Partners at their own tempo; the key fits where any song's can be made to."""
     others = [other for other in items if other is not item]
+    fitting = [(other, _into_key(other, item)) for other in others]
+    fitting = [pair for pair in fitting if abs(pair[1]) <= MOST_SEMITONES]
     one, two = (others[int(rng.integers(len(others)))] for _ in range(2))
-    late = [late_s, 0.0] if rng.random() < 0.5 else [0.0, late_s]
     shift = one.shift
-    if item.scale is not None and one.scale is not None:
-        shift += (item.scale - one.scale + 6) % 12 - 6
+    if fitting:
+        one, shift = fitting[int(rng.integers(len(fitting)))]
+    late = [late_s, 0.0] if rng.random() < 0.5 else [0.0, late_s]
     harmony = one.use("harmonic", stretched=False, offset_s=late[0], semitones=shift)
     drums = two.use("drums", stretched=False, offset_s=late[1])
     return (

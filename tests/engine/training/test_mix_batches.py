@@ -59,6 +59,7 @@ def test_single_faults_stay_within_what_originals_may_have() -> None:
     uses = uses_of(30)
     stretched = [use for use in uses if use.stretched]
     assert max(abs(use.semitones) for use in stretched) == MOST_SEMITONES
+    assert max(abs(use.semitones) for use in uses if not use.stretched) == MOST_SEMITONES
     assert {use.semitones for use in uses if use.role == "drums"} == {0}
     offsets = [abs(use.offset_s) for use in uses if use.offset_s]
     assert 0.1 <= min(offsets) <= max(offsets) <= 1.0
