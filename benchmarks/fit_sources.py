@@ -28,7 +28,6 @@ from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import dense_weights
 from engine.models.ranker import Ranker
-from engine.training.fit import FitSettings, train_towers
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, midi_pairs, ranks
 from engine.training.fit_data import FitBank
 from engine.training.fit_library import (
@@ -39,6 +38,7 @@ from engine.training.fit_library import (
     useful,
 )
 from engine.training.fit_material import RollWindows, WindowSource, mixed
+from engine.training.fit_steps import FitSettings, train_towers
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import load_corpus
 

@@ -39,11 +39,11 @@ from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import dense_weights
 from engine.models.ranker import Ranker
 from engine.theory import Role
-from engine.training.fit import FitSettings, train_towers
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, ranks
 from engine.training.fit_data import FitBank, Prepared, bank_of, prepared
 from engine.training.fit_library import AnalysedSong, analysed_songs, song_pairs
 from engine.training.fit_material import RollWindows, WindowSource
+from engine.training.fit_steps import FitSettings, train_towers
 from engine.training.fit_windows import draw_window
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import MidiSong, load_corpus

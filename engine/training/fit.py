@@ -4,10 +4,12 @@ For every window of a batch the voice must pick its own bed among all beds of th
 twelve transpositions, and among its own bed moved by a few beats (in-batch contrast, van den Oord
 et al. 2018, InfoNCE, section 2.3). No two windows of a batch come from one composition, and moved
 beds that sound nearly the same as the true one do not count as wrong. The harmonic stem picks its
-drums likewise, and so does the query, both without transpositions. When the towers are done the
-judge learns to tell original from matched and broken groups (:mod:`engine.training.fit_judge`).
-Afterwards logistic curves turn similarities and the judge's opinion into the probability that
-stems belong together (Platt 1999), fitted on validation songs.
+drums likewise, and so does the query, both without transpositions. Several towers are trained so,
+from other seeds; then the first goes on and learns their common opinion beside the truth
+(:mod:`engine.training.fit_teachers`). When the towers are done the judge learns to tell original
+from matched and broken groups (:mod:`engine.training.fit_judge`). Afterwards logistic curves turn
+similarities and the judge's opinion into the probability that stems belong together (Platt 1999),
+fitted on validation songs.
 
 ``python -m engine.training.fit --data CORPUS --out fit.safetensors`` trains and writes it all; what
 may be given as data, and how it is split, says :mod:`engine.training.fit_material`.
@@ -17,9 +19,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,96 +31,22 @@ import torch
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import JUDGED, FitCurves
-from engine.models.fit_net import FitSizes, dense_weights
+from engine.models.fit_net import dense_weights
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.fit_calibration import calibrated, reliability
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
-from engine.training.fit_data import FitBank, chosen_windows
-from engine.training.fit_judge import judge_loss
 from engine.training.fit_judge_calibration import judged_log_odds, with_judge
-from engine.training.fit_loss import batch_loss
-from engine.training.fit_material import FitMaterial, WindowSource, open_fit_material
+from engine.training.fit_material import FitMaterial, open_fit_material
+from engine.training.fit_steps import FitSettings, towers_job
+from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
-from engine.training.resuming import Job, Outcome, resume_path, run_job
+from engine.training.resuming import Outcome, resume_path, run_job
 
-__all__ = ["Batches", "FitSettings", "publish", "train_fit", "train_towers"]
+__all__ = ["publish", "train_fit"]
 
 _LOGGER = logging.getLogger(__name__)
-_CLIP_NORM: Final = 1.0
-_REPORT_STEPS: Final = 50
-#: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
-_WARM_UP, _LEAST_RATE = 0.05, 1e-3
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to train.
-
-    Args:
-        sizes: widths of the towers.
-        steps: batches for the towers.
-        judge_steps: batches for the judge, after the towers.
-        schedule: batches over which the towers' learning rate falls; a run may end before.
-        batch: windows in a batch, fewer when there are not so many compositions.
-        bank: windows that are rendered at a time.
-        bank_passes: how often a bank's windows are drawn on average before the next is rendered.
-        learning_rate: highest rate of AdamW.
-        weight_decay: of AdamW.
-        rules: weight of the rules' score beside the learned similarity, chosen on validation songs.
-        drum_rules: that for drums under the clip.
-        seed: of weights, windows and sounds.
-        threads: of torch.
-    """
-
-    sizes: FitSizes = field(default_factory=FitSizes)
-    steps: int = 10000
-    judge_steps: int = 1000
-    schedule: int = 10000
-    batch: int = 80
-    bank: int = 4000
-    bank_passes: int = 8
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    rules: float = 0.1
-    drum_rules: float = 4.0
-    seed: int = 0
-    threads: int = 1
-
-    def record(self) -> dict[str, Plain]:
-        """As it is written into checkpoints; the number of threads changes nothing."""
-        plain = {k: v for k, v in asdict(self).items() if k not in ("sizes", "threads")}
-        return {**plain, **asdict(self.sizes)}
-
-    def rate(self, step: int) -> float:
-        """Learning rate: a short rise, then half a cosine; the judge begins anew."""
-        done = min(1.0, (step + 1) / self.schedule)
-        if step >= self.steps:
-            done = (step + 1 - self.steps) / self.judge_steps
-        rise = min(1.0, done / _WARM_UP)
-        return self.learning_rate * (rise * 0.5 * (1 + math.cos(math.pi * done)) + _LEAST_RATE)
-
-
-class Batches:
-    """Batches by number: the same number always gives the same windows."""
-
-    def __init__(self, source: WindowSource, settings: FitSettings) -> None:
-        self._source = source
-        self._settings = settings
-        self._per_bank = max(1, settings.bank_passes * settings.bank // settings.batch)
-        self._bank: tuple[int, FitBank] | None = None
-
-    def at(self, step: int) -> tuple[FitBank, np.random.Generator]:
-        """Windows of different compositions, and the randomness of this step."""
-        number = step // self._per_bank
-        if self._bank is None or self._bank[0] != number:
-            seed = self._settings.seed * 1000 + 100 + number
-            self._bank = (number, self._source.bank(self._settings.bank, seed=seed))
-        bank = self._bank[1]
-        rng = np.random.default_rng([self._settings.seed, 7, step])
-        order = rng.permutation(bank.group.size)
-        _, first = np.unique(bank.group[order], return_index=True)
-        index = rng.permutation(order[first])[: self._settings.batch]
-        return chosen_windows(bank, index), rng
+#: Factor of similarities that a pupil begins with.
+_SHARPNESS: Final = 60.0
 
 
 def train_fit(
@@ -145,29 +73,94 @@ def train_fit(
         UsageError: the run to go on with had other settings or data.
     """
     settings = settings if settings is not None else FitSettings()
-    running = out.with_name(f"{out.stem}.run.safetensors")
-    towers = FitTowers(settings.sizes, seed=settings.seed)
-    job = _job(towers, material.train, settings, data_sha=material.data_sha, report=report)
-    outcome = run_job(job, running, minutes=minutes, resume=resume)
-    metrics = publish(towers, material, out, settings=settings, job=job, outcome=outcome)
+    run = _Run(material, out, settings, resume=resume, report=report)
+    deadline = None if minutes is None else time.monotonic() + 60.0 * minutes
+    teachers: list[FitTowers] = []
+    for number in range(settings.teachers):
+        outcome = run.taught(number, teachers, _left(deadline))
+        if outcome is not None:
+            return outcome
+    pupil = (
+        pupil_of(teachers[0], sharpness=_SHARPNESS)
+        if teachers
+        else FitTowers(settings.sizes, seed=settings.seed)
+    )
+    outcome = run.last(pupil, teachers, _left(deadline))
     if outcome.finished:
-        running.unlink(missing_ok=True)
-        resume_path(running).unlink(missing_ok=True)
-    return Outcome(outcome.steps_done, outcome.finished, outcome.history, metrics)
+        for path in run.files():
+            path.unlink(missing_ok=True)
+    return outcome
 
 
-def train_towers(
-    source: WindowSource,
-    *,
-    settings: FitSettings,
-    report: Callable[[str], None] | None = None,
-) -> FitTowers:
-    """Only the loop, all in memory."""
-    towers = FitTowers(settings.sizes, seed=settings.seed)
-    job = _job(towers, source, settings, report=report)
-    for number in range(job.steps):
-        job.step(number)
-    return towers
+def _left(deadline: float | None) -> float | None:
+    """Minutes to a moment of the clock."""
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0) / 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One training: its files, and its parts one after another."""
+
+    material: FitMaterial
+    out: Path
+    settings: FitSettings
+    resume: bool
+    report: Callable[[str], None] | None
+
+    def taught(
+        self, number: int, teachers: list[FitTowers], minutes: float | None
+    ) -> Outcome | None:
+        """Add a teacher to the others; where the time is not enough, what was reached then."""
+        own = self.settings.of_teacher(number)
+        path = teacher_path(self.out, own.seed)
+        sha = self.material.data_sha
+        if not (self.resume and path.is_file()):
+            towers = FitTowers(own.sizes, seed=own.seed)
+            named = f"teacher {number + 1} of {self.settings.teachers}: "
+            job = towers_job(towers, self.material.train, own, data_sha=sha, report=self._as(named))
+            outcome = run_job(job, self._running(path), minutes=minutes, resume=self.resume)
+            if not outcome.finished:
+                return self._published(towers, outcome, number * own.steps)
+            save_teacher(path, towers, settings=own.record(), data_sha=sha)
+        teachers.append(load_teacher(path, own.sizes, settings=own.record(), data_sha=sha))
+        return None
+
+    def last(
+        self, towers: FitTowers, teachers: Sequence[FitTowers], minutes: float | None
+    ) -> Outcome:
+        """Train the towers that are published, and the judge."""
+        job = towers_job(
+            towers,
+            self.material.train,
+            self.settings,
+            teachers=teachers,
+            data_sha=self.material.data_sha,
+            report=self.report,
+        )
+        outcome = run_job(job, self._running(self.out), minutes=minutes, resume=self.resume)
+        return self._published(towers, outcome, len(teachers) * self.settings.steps)
+
+    def files(self) -> Iterator[Path]:
+        """What lies beside the checkpoint until the training is done."""
+        numbers = range(self.settings.teachers)
+        paths = [teacher_path(self.out, self.settings.of_teacher(n).seed) for n in numbers]
+        yield from paths
+        for path in (*paths, self.out):
+            yield self._running(path)
+            yield resume_path(self._running(path))
+
+    def _published(self, towers: FitTowers, outcome: Outcome, before: int) -> Outcome:
+        done = before + outcome.steps_done
+        metrics = publish(towers, self.material, self.out, settings=self.settings, steps_done=done)
+        return Outcome(done, outcome.finished, outcome.history, metrics)
+
+    def _as(self, named: str) -> Callable[[str], None] | None:
+        report = self.report
+        return None if report is None else lambda text: report(named + text)
+
+    @staticmethod
+    def _running(path: Path) -> Path:
+        return path.with_name(f"{path.stem}.run.safetensors")
 
 
 def publish(
@@ -176,8 +169,7 @@ def publish(
     out: Path,
     *,
     settings: FitSettings,
-    job: Job,
-    outcome: Outcome,
+    steps_done: int,
 ) -> dict[str, float]:
     """Write the half-precision checkpoint that ranking reads; returns its metrics."""
     halves = {name: w.astype(np.float16) for name, w in towers.weights().items()}
@@ -187,9 +179,9 @@ def publish(
     drawn = material.val_whole(settings.seed + 1)
     model = replace(model, curves=calibrated(model, drawn, seed=settings.seed + 1))
     model = replace(model, curves=with_judge(model, drawn, seed=settings.seed + 1))
-    metrics = {"steps_done": float(outcome.steps_done), **_measured(model, material, settings.seed)}
-    record: dict[str, Plain] = {**job.settings, **model.curves.record()}
-    info = CheckpointInfo("fit", record, job.data_sha, metrics)
+    metrics = {"steps_done": float(steps_done), **_measured(model, material, settings.seed)}
+    record: dict[str, Plain] = {**settings.record(), **model.curves.record()}
+    info = CheckpointInfo("fit", record, material.data_sha, metrics)
     tensors = {name: torch.from_numpy(values) for name, values in halves.items()}
     save_checkpoint(out, tensors, info=info)
     return metrics
@@ -211,50 +203,6 @@ def _measured(model: FitModel, material: FitMaterial, seed: int) -> dict[str, fl
     return metrics
 
 
-def _job(
-    towers: FitTowers,
-    source: WindowSource,
-    settings: FitSettings,
-    *,
-    data_sha: str = "",
-    report: Callable[[str], None] | None = None,
-) -> Job:
-    torch.set_num_threads(settings.threads)
-    optimiser = torch.optim.AdamW(
-        towers.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    batches = Batches(source, settings)
-    total = settings.steps + settings.judge_steps
-
-    def step(number: int) -> tuple[float, ...]:
-        rate = settings.rate(number)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        towers.half_precision = True
-        lesson = batch_loss if number < settings.steps else judge_loss
-        loss = lesson(towers, *batches.at(number))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
-        optimiser.step()
-        towers.half_precision = False
-        value = float(loss.detach())
-        if report is not None and (number + 1) % _REPORT_STEPS == 0:
-            report(f"step {number + 1} of {total}, loss {value:.3f}")
-        return value, rate
-
-    return Job(
-        kind="fit-run",
-        model=towers,
-        optimiser=optimiser,
-        step=step,
-        steps=total,
-        columns=("loss", "learning_rate"),
-        settings=settings.record(),
-        data_sha=data_sha,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python -m engine.training.fit``."""
     parser = argparse.ArgumentParser(description="Train the fit model.")
@@ -263,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("fit.safetensors"))
     parser.add_argument("--steps", type=int, default=FitSettings().steps)
+    parser.add_argument("--teachers", type=int, default=FitSettings().teachers)
+    parser.add_argument("--lessons", type=int, default=FitSettings().lessons)
     parser.add_argument("--judge-steps", type=int, default=FitSettings().judge_steps)
     parser.add_argument("--schedule", type=int, default=None, help="as many as --steps by default")
     parser.add_argument("--minutes", type=float, default=None)
@@ -283,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out,
         settings=FitSettings(
             steps=given.steps,
+            teachers=given.teachers,
+            lessons=given.lessons,
             judge_steps=given.judge_steps,
             schedule=given.schedule or given.steps,
             seed=given.seed,

@@ -1,13 +1,17 @@
 """The contrast that the fit model learns by, on one batch of windows.
 
 Similarity is the cosine of a voice's whole window with a stem's, whose beats all have norm 1 (or 0
-while silent), as in :mod:`engine.models.fit_net`. Axis order is (songs, beats, …).
+while silent), as in :mod:`engine.models.fit_net`. Teachers, where there are any, are asked the same
+question with the same wrong answers, and the probabilities that they give on average are targets
+beside the truth (Hinton, Vinyals, Dean 2015, "Distilling the knowledge in a neural network", sec.
+2; their temperature is a constant here). Axis order is (songs, beats, …).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -48,10 +52,28 @@ _FADED: Final = 0.3
 _RHYTHM_SHARE, _QUERY_RHYTHM_SHARE = 0.5, 0.25
 #: Weight of a voice choosing among beds against a bed choosing among voices.
 _FORTH: Final = 0.75
+#: Weight of the teachers' opinion against the truth's, and the factor that makes their mean cosines
+#: the most likely answers on validation songs.
+_TAUGHT: Final = 0.8
+_SURENESS: Final = 75.0
+#: Likeness of a wrong answer that does not count.
+_NOT_THERE: Final = -2.0
 
 
-def batch_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> Tensor:
-    """Contrast of query and bed, and of both and the drums, over one batch."""
+def batch_loss(
+    towers: FitTowers,
+    batch: FitBank,
+    rng: np.random.Generator,
+    teachers: Sequence[FitTowers] = (),
+) -> Tensor:
+    """Contrast of query and bed, and of both and the drums, over one batch.
+
+    Args:
+        towers: what learns.
+        batch: windows of different compositions.
+        rng: draws keys, faults and wrong answers.
+        teachers: whose common opinion of query and bed is learned too.
+    """
     drums = batch.drums
     keys = rng.integers(0, 12, len(batch.song))
     voice, stem = transposed(batch.voice, keys), transposed(batch.stem, keys)
@@ -62,14 +84,16 @@ def batch_loss(towers: FitTowers, batch: FitBank, rng: np.random.Generator) -> T
     else:
         context = CONTEXT_BEATS
     scales = towers.log_scale.exp()
-    v = towers.pitch("voice", *pitch_tensors(voice))
-    h = towers.pitch("stem", *pitch_tensors(stem))
-    own = h[:, context : context + WINDOW_BEATS]
-    wrong = None
-    if context:
-        wrong = _moved(v, h, stem, context, rng)
-        wrong = torch.cat([wrong, _late(towers, v, stem, rng)], dim=1)
-    loss = _key_contrast(v, own, wrong, scales[0])
+    wrong = _Misplaced.draw(stem, rng) if context else None
+    seen = _seen(towers, voice, stem, wrong)
+    target = torch.arange(len(batch.song))
+    loss = _choice(seen, scales[0], 12 * target, target)
+    if teachers:
+        with torch.no_grad():
+            told = [_seen(teacher, voice, stem, wrong) for teacher in teachers]
+            forth, back = (torch.stack(both).mean(dim=0) for both in zip(*told, strict=True))
+            wanted = [torch.softmax(_SURENESS * values, dim=1) for values in (forth, back)]
+        loss = (1 - _TAUGHT) * loss + _TAUGHT * _choice(seen, scales[0], *wanted)
     beats = slice(context, context + WINDOW_BEATS)
     d = towers.rhythm("drum_rhythm", *pattern_tensors(drums))[:, beats]
     played = towers.rhythm("stem_rhythm", *pattern_tensors(stem))[:, beats]
@@ -117,15 +141,77 @@ def pattern_tensors(part: BeatInput) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(part.pattern), torch.from_numpy(part.active)
 
 
-def _key_contrast(v: Tensor, h: Tensor, wrong: Tensor | None, scale: Tensor) -> Tensor:
-    found = similarities(v, h)
-    target = torch.arange(len(v))
-    flat = found.flatten(1)
+@dataclass(frozen=True, eq=False)
+class _Misplaced:
+    """Each window's own bed as a wrong answer: beats early or late, the same for all who are asked.
+
+    Args:
+        moves: whole beats by which it is moved.
+        moved_same: (windows, moves) where a moved bed is as good as the true one.
+        index: windows whose bed is really played early or late.
+        late: those beds.
+        late_same: (windows of ``index``,) where that is as good as the true one.
+    """
+
+    moves: tuple[int, ...]
+    moved_same: NDArray[np.bool_]
+    index: NDArray[np.int64]
+    late: BeatInput
+    late_same: NDArray[np.bool_]
+
+    @classmethod
+    def draw(cls, stem: BeatInput, rng: np.random.Generator) -> _Misplaced:
+        """For stems with the beats around their windows."""
+        true = inner_window(stem).chroma
+        moves = tuple(rng.choice(_MOVES, _MOVES_AT_A_TIME, replace=False).tolist())
+        same = [alike(stem.chroma[:, _window_at(move)], true) for move in moves]
+        windows = len(stem.chroma)
+        index = rng.permutation(windows)[: max(1, round(_LATE_SHARE * windows))]
+        late = moved(chosen(stem, index), int(rng.choice(_LATE)))
+        late_same = alike(inner_window(late).chroma, true[index])
+        return cls(moves, np.stack(same, axis=1), index, late, late_same)
+
+    def cosines(self, towers: FitTowers, v: Tensor, h: Tensor) -> Tensor:
+        """(windows, moves + 1) likeness to the query; -2 where there is none to count."""
+        q = torch.nn.functional.normalize(v.flatten(1), dim=1)
+        columns = []
+        for move, same in zip(self.moves, self.moved_same.T, strict=True):
+            cosine = (q * h[:, _window_at(move)].flatten(1)).sum(dim=1) / math.sqrt(WINDOW_BEATS)
+            columns.append(cosine.masked_fill(torch.from_numpy(same.copy()), _NOT_THERE))
+        played = towers.pitch("stem", *pitch_tensors(self.late))[:, _window_at(0)].flatten(1)
+        q = torch.nn.functional.normalize(v[self.index].flatten(1), dim=1)
+        cosine = (q * played).sum(dim=1) / math.sqrt(WINDOW_BEATS)
+        cosine = cosine.masked_fill(torch.from_numpy(self.late_same), _NOT_THERE)
+        column = torch.full((len(v), 1), _NOT_THERE)
+        column = column.index_put((torch.from_numpy(self.index),), cosine[:, None])
+        return torch.cat([torch.stack(columns, dim=1), column], dim=1)
+
+
+def _window_at(move: int) -> slice:
+    """The beats of a window that is moved, in a stem with the beats around it."""
+    return slice(CONTEXT_BEATS + move, CONTEXT_BEATS + move + WINDOW_BEATS)
+
+
+def _seen(
+    towers: FitTowers, voice: BeatInput, stem: BeatInput, wrong: _Misplaced | None
+) -> tuple[Tensor, Tensor]:
+    """Likeness (windows, answers) of queries to beds, and (windows, windows) of beds to queries.
+
+    Answers are all beds in twelve transpositions, then the own one misplaced.
+    """
+    v = towers.pitch("voice", *pitch_tensors(voice))
+    h = towers.pitch("stem", *pitch_tensors(stem))
+    found = similarities(v, h if wrong is None else h[:, _window_at(0)])
+    forth = found.flatten(1)
     if wrong is not None:
-        flat = torch.cat([flat, wrong], dim=1)
-    forth = torch.nn.functional.cross_entropy(scale * flat, 12 * target)
-    back = torch.nn.functional.cross_entropy(scale * found[:, :, 0].T, target)
-    return _FORTH * forth + (1 - _FORTH) * back
+        forth = torch.cat([forth, wrong.cosines(towers, v, h)], dim=1)
+    return forth, found[:, :, 0].T
+
+
+def _choice(seen: tuple[Tensor, Tensor], scale: Tensor, forth: Tensor, back: Tensor) -> Tensor:
+    """Cross-entropy of both choices with their targets, numbers or probabilities."""
+    entropy = torch.nn.functional.cross_entropy
+    return _FORTH * entropy(scale * seen[0], forth) + (1 - _FORTH) * entropy(scale * seen[1], back)
 
 
 def _contrast(query: Tensor, stems: Tensor, scale: Tensor) -> Tensor:
@@ -133,35 +219,6 @@ def _contrast(query: Tensor, stems: Tensor, scale: Tensor) -> Tensor:
     target = torch.arange(len(query))
     forth = torch.nn.functional.cross_entropy(found, target)
     return 0.5 * (forth + torch.nn.functional.cross_entropy(found.T, target))
-
-
-def _moved(v: Tensor, h: Tensor, stem: BeatInput, context: int, rng: np.random.Generator) -> Tensor:
-    """(windows, moves) cosines with the own bed moved; -2 where that is as good as the truth."""
-    q = torch.nn.functional.normalize(v.flatten(1), dim=1)
-    columns = []
-    for move in rng.choice(_MOVES, _MOVES_AT_A_TIME, replace=False):
-        beats = slice(context + int(move), context + int(move) + WINDOW_BEATS)
-        same = alike(stem.chroma[:, beats], inner_window(stem).chroma)
-        cosine = (q * h[:, beats].flatten(1)).sum(dim=1) / math.sqrt(WINDOW_BEATS)
-        columns.append(cosine.masked_fill(torch.from_numpy(same), -2.0))
-    return torch.stack(columns, dim=1)
-
-
-def _late(towers: FitTowers, v: Tensor, stem: BeatInput, rng: np.random.Generator) -> Tensor:
-    """(windows, 1) cosines with the own bed played early or late; -2 where there is none."""
-    count = max(1, round(_LATE_SHARE * len(v)))
-    index = rng.permutation(len(v))[:count]
-    part = chosen(stem, index)
-    late = moved(part, int(rng.choice(_LATE)))
-    same = alike(inner_window(late).chroma, inner_window(part).chroma)
-    h = towers.pitch("stem", *pitch_tensors(late))
-    inside = h[:, CONTEXT_BEATS : CONTEXT_BEATS + WINDOW_BEATS].flatten(1)
-    q = torch.nn.functional.normalize(v[index].flatten(1), dim=1)
-    cosine = ((q * inside).sum(dim=1) / math.sqrt(WINDOW_BEATS)).masked_fill(
-        torch.from_numpy(same), -2.0
-    )
-    column = torch.full((len(v), 1), -2.0)
-    return column.index_put((torch.from_numpy(index),), cosine[:, None])
 
 
 def alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -6,8 +6,9 @@ import math
 from dataclasses import replace
 
 from engine.errors import UsageError
-from engine.training.fit import FitSettings, train_fit
+from engine.training.fit import train_fit
 from engine.training.fit_material import open_fit_material
+from engine.training.fit_steps import FitSettings
 from engine.training.requests import Tell, TrainReport, TrainRequest
 
 __all__ = ["run"]
@@ -24,14 +25,15 @@ def run(request: TrainRequest, tell: Tell) -> TrainReport:
     if request.device not in ("auto", "cpu"):
         raise UsageError(
             f"The fit model is trained on the CPU, not on {request.device}.",
-            hint="Leave --device out; it takes minutes.",
+            hint="Leave --device out.",
         )
     work = request.out.with_name(f"{request.out.stem}-songs")
     material = open_fit_material(request.data, work, jobs=request.jobs, tell=tell)
     settings = FitSettings(seed=request.seed)
     if request.epochs is not None:
         steps = request.epochs * math.ceil(material.train.songs / settings.batch)
-        settings = replace(settings, steps=steps, schedule=steps)
+        lessons = math.ceil(steps * settings.lessons / settings.steps)
+        settings = replace(settings, steps=steps, schedule=steps, lessons=lessons)
     outcome = train_fit(
         material,
         request.out,

@@ -31,7 +31,7 @@ from engine.training.checkpoints import (
     save_checkpoint,
 )
 
-__all__ = ["Job", "Outcome", "resume_path", "run_job"]
+__all__ = ["Job", "Outcome", "check_same_run", "resume_path", "run_job"]
 
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
@@ -124,6 +124,26 @@ def resume_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.resume.safetensors")
 
 
+def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_sha: str) -> None:
+    """Make sure that a checkpoint was made with these settings from this data.
+
+    Raises:
+        UsageError: it was not.
+    """
+    earlier = {k: v for k, v in checkpoint.info.settings.items() if k != _STEPS_DONE}
+    changed = sorted(
+        name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name)
+    )
+    if checkpoint.info.data_sha != data_sha:
+        changed.append("the data")
+    if changed:
+        raise UsageError(
+            f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.",
+            hint="Resume with the same settings and data, or train anew without --resume.",
+            code="resume_mismatch",
+        )
+
+
 def _one_step(job: Job, number: int) -> tuple[float, ...]:
     values = job.step(number)
     if not math.isfinite(values[0]):
@@ -167,27 +187,10 @@ def _restored(job: Job, out: Path) -> list[tuple[float, ...]]:
     if not source.is_file():
         return []
     checkpoint = load_checkpoint(source, job.kind)
-    _check_same_run(job, checkpoint)
+    check_same_run(checkpoint, job.settings, job.data_sha)
     load_weights(job.model, checkpoint, prefix=_MODEL)
     _restore_moments(job.optimiser, checkpoint)
     return [tuple(row) for row in checkpoint.tensors[_HISTORY].tolist()]
-
-
-def _check_same_run(job: Job, checkpoint: Checkpoint) -> None:
-    earlier = {k: v for k, v in checkpoint.info.settings.items() if k != _STEPS_DONE}
-    changed = sorted(
-        name
-        for name in earlier.keys() | job.settings.keys()
-        if earlier.get(name) != job.settings.get(name)
-    )
-    if checkpoint.info.data_sha != job.data_sha:
-        changed.append("the data")
-    if changed:
-        raise UsageError(
-            f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.",
-            hint="Resume with the same settings and data, or train anew without --resume.",
-            code="resume_mismatch",
-        )
 
 
 def _restore_moments(optimiser: Optimizer, checkpoint: Checkpoint) -> None:

@@ -20,13 +20,14 @@ from engine.models.fit_net import (
 )
 from engine.training import fit_windows
 from engine.training.checkpoints import load_checkpoint
-from engine.training.fit import Batches, FitSettings, train_fit, train_towers
+from engine.training.fit import train_fit
 from engine.training.fit_calibration import calibrated, drawn_songs, reliability
 from engine.training.fit_check import bootstrap, midi_pairs, ranks
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_loss import similarities
 from engine.training.fit_material import FitMaterial, RollWindows, open_fit_material
 from engine.training.fit_run import run
+from engine.training.fit_steps import Batches, FitSettings, train_towers
 from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
@@ -127,7 +128,15 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     songs = [made_up_song(seed) for seed in range(9)]
     write_corpus(tmp_path / "corpus", songs, val=2)
     few = FitSettings(
-        sizes=TINY, steps=3, judge_steps=2, schedule=3, batch=6, bank=12, bank_passes=1
+        sizes=TINY,
+        steps=3,
+        teachers=2,
+        lessons=2,
+        judge_steps=2,
+        schedule=3,
+        batch=6,
+        bank=12,
+        bank_passes=1,
     )
     material = opened(tmp_path, tmp_path / "corpus")
 
@@ -135,6 +144,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
         out = tmp_path / name
         outcome = train_fit(material, out, settings=few, **options)
         assert outcome.finished == ("minutes" not in options)
+        assert outcome.steps_done == (0 if "minutes" in options else 2 * 3 + 2 + 2)
         return dict(load_fit(out).weights)
 
     whole = trained("whole.safetensors")

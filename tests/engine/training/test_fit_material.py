@@ -12,10 +12,11 @@ from engine.errors import UnusableInput, UsageError
 from engine.models.fit_checkpoint import load_fit
 from engine.models.fit_net import FitSizes
 from engine.training.checkpoints import load_checkpoint
-from engine.training.fit import Batches, FitSettings, train_fit
+from engine.training.fit import train_fit
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_material import FitMaterial, RollWindows, mixed, open_fit_material
 from engine.training.fit_run import run
+from engine.training.fit_steps import Batches, FitSettings
 from engine.training.midi_corpus import load_corpus
 from engine.training.requests import TrainRequest
 from tests import sounds
@@ -23,7 +24,17 @@ from tests.engine.training.heard import heard_song, write_library, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus
 
 TINY = FitSizes(channels=4, pitch_values=1, rhythm_width=4, rhythm_values=2)
-QUICK = FitSettings(sizes=TINY, steps=3, schedule=3, batch=6, bank=24, bank_passes=1, threads=1)
+QUICK = FitSettings(
+    sizes=TINY,
+    steps=3,
+    teachers=0,
+    judge_steps=2,
+    schedule=3,
+    batch=6,
+    bank=24,
+    bank_passes=1,
+    threads=1,
+)
 
 
 def opened(folder: Path, *data: Path) -> FitMaterial:
