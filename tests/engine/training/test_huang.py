@@ -60,7 +60,7 @@ def test_it_learns_which_stems_belong_together(
     tmp_path: Path, held_out: CropSet, kind: NetKind
 ) -> None:
     """The mean loss falls; where stems meet bin by bin, to a fraction."""
-    settings = tiny(kind, epochs=90, learning_rate=5e-3)
+    settings = tiny(kind, epochs=160, learning_rate=5e-3)
     if kind == "premixnet":
         settings = replace(settings, net=NetSettings(kind, 1 / 16, 4, 0.25, meeting=True))
     made = train_mix([ToySongs(8)], held_out, settings, out=tmp_path / "a.safetensors")
