@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from dawlink.daw.live.sets import new_set
 from engine.analysis.attacks import ATTACK_RATE_HZ, attack_function
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, Document, refused
+from tests.dawlink.daw.exports import exported_by_ardour, needs_ardour
 from tests.dawlink.daw.projects import steady_project
 
 KNOWN = ("--clip-tempo", "110", "--clip-downbeat", "0", "--clip-key", "Am", "--bars", "2")
@@ -61,16 +60,11 @@ def test_every_format_at_once(filled: Command, music: Music, tmp_path: Path) -> 
     assert guide.length == pytest.approx(8 * 60 / 117, abs=1e-3)
 
 
-@pytest.mark.skipif(shutil.which("ardour7-export") is None, reason="Ardour 7 is not installed")
+@needs_ardour
 def test_a_real_daw_plays_what_was_rendered(filled: Command, music: Music, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = rendered(filled, music, out, "--tempo", "101.5", "--project", "ardour")
-    session = Path(document["projects"][0])
-    exported = tmp_path / "export.wav"
-    command = ["ardour7-export", "-b", "float", "-o", str(exported)]
-    subprocess.run(
-        [*command, str(session.parent), session.stem], capture_output=True, timeout=120, check=False
-    )
+    exported = exported_by_ardour(Path(document["projects"][0]), tmp_path / "export.wav")
     heard = soundfile.read(exported, always_2d=True)[0]
     mix = mix_of(document)
     error = np.sqrt(np.mean((heard[: len(mix)] - mix) ** 2) / np.mean(mix**2))

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 import soundfile as sf
 
 from dawlink.daw.ardour import SUPERCLOCKS, ArdourWriter
+from tests.dawlink.daw.exports import exported_by_ardour, needs_ardour
 from tests.dawlink.daw.projects import BEATS, RATE, steady_project
-
-needs_ardour = pytest.mark.skipif(
-    shutil.which("ardour7-export") is None, reason="Ardour 7 is not installed"
-)
 
 
 def test_ids_are_unique_and_every_source_is_there(tmp_path: Path) -> None:
@@ -34,15 +28,7 @@ def test_ids_are_unique_and_every_source_is_there(tmp_path: Path) -> None:
 def test_ardour_plays_exactly_what_was_written(tmp_path: Path) -> None:
     project = steady_project(tmp_path)
     (name,) = ArdourWriter().write(project, tmp_path)
-    exported = tmp_path / "export.wav"
-    command = ["ardour7-export", "-b", "float", "-o", str(exported)]
-    # Ardour may abort while it shuts down, after the file is complete: only the file counts.
-    subprocess.run(
-        [*command, str(tmp_path / name.parent), name.stem],
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+    exported = exported_by_ardour(tmp_path / name, tmp_path / "export.wav")
     heard, rate = sf.read(exported, always_2d=True)
     assert rate == RATE
     mix = sum(
