@@ -9,10 +9,9 @@ were written and turned into vamps; the second, windows of the vocals and harmon
 analysed library. Normalised ranks, 0 is best and 0.5 is chance, with 95 % intervals by song; lines
 with a minus are paired differences to AutoMashUpper (below 0 the fit model is better). Where two
 arrangements of a composition contradict each other (:mod:`engine.training.arrangements`), a second
-table leaves the wrong one out. See
-:mod:`engine.training.fit_check`. The third asks for clips of 4 to 32 bars of whole songs in a
-library of all of them and shows how often pairs of a given score belong together
-(:mod:`engine.training.fit_calibration`); with several drawings of the songs' sounds.
+table leaves the wrong one out. See :mod:`engine.training.fit_check`. The third asks for clips of 4
+to 32 bars of whole songs in a library of all of them and shows how often pairs of a given score
+belong together (:mod:`engine.training.fit_calibration`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from engine.models.fit_checkpoint import FitModel, load_fit
 from engine.models.fit_curves import CURVE_BARS, FitCurves
 from engine.models.fit_net import (
     PITCH_INPUTS,
-    FitSizes,
     dense_weights,
     pitch_tower,
     rhythm_tower,
@@ -32,10 +31,8 @@ from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
 from tests.engine.training.scores import made_up_song, write_corpus
+from tests.engine.training.tiny_fit import FEW, TINY
 
-TINY = FitSizes(
-    channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=4, judge_width=8
-)
 QUICK = FitSettings(
     sizes=TINY, steps=40, judge_steps=1, schedule=40, batch=16, bank=120, bank_passes=3, threads=1
 )
@@ -127,22 +124,11 @@ def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     songs = [made_up_song(seed) for seed in range(9)]
     write_corpus(tmp_path / "corpus", songs, val=2)
-    few = FitSettings(
-        sizes=TINY,
-        steps=3,
-        teachers=2,
-        lessons=2,
-        judge_steps=2,
-        schedule=3,
-        batch=6,
-        bank=12,
-        bank_passes=1,
-    )
     material = opened(tmp_path, tmp_path / "corpus")
 
     def trained(name: str, **options: float | bool) -> dict[str, np.ndarray]:
         out = tmp_path / name
-        outcome = train_fit(material, out, settings=few, **options)
+        outcome = train_fit(material, out, settings=FEW, **options)
         assert outcome.finished == ("minutes" not in options)
         assert outcome.steps_done == (0 if "minutes" in options else 2 * 3 + 2 + 2)
         return dict(load_fit(out).weights)
@@ -152,7 +138,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     parts = trained("parts.safetensors", resume=True)
     for name, values in whole.items():
         np.testing.assert_array_equal(values, parts[name])
-    other = train_towers(RollWindows(songs), settings=replace(few, seed=1)).weights()
+    other = train_towers(RollWindows(songs), settings=replace(FEW, seed=1)).weights()
     assert not np.array_equal(other["stem_rhythm.out"], whole["stem_rhythm.out"])
     left = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert left == ["parts.safetensors", "whole.safetensors"]

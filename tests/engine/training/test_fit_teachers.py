@@ -8,31 +8,16 @@ import torch
 
 from engine.errors import MissingDependency, UsageError
 from engine.models.fit_checkpoint import load_fit
-from engine.models.fit_net import FitSizes
 from engine.training import fit
 from engine.training.fit import train_fit
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_loss import batch_loss, pitch_tensors, similarities
 from engine.training.fit_material import FitMaterial, open_fit_material
-from engine.training.fit_steps import FitSettings, towers_job
+from engine.training.fit_steps import towers_job
 from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
 from tests.engine.training.scores import made_up_song, write_corpus
-
-TINY = FitSizes(
-    channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=4, judge_width=8
-)
-FEW = FitSettings(
-    sizes=TINY,
-    steps=3,
-    teachers=2,
-    lessons=2,
-    judge_steps=1,
-    schedule=3,
-    batch=6,
-    bank=12,
-    bank_passes=1,
-)
+from tests.engine.training.tiny_fit import FEW, TINY
 
 
 @pytest.fixture(scope="module")
