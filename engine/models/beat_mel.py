@@ -55,17 +55,26 @@ _NEPERS: Final = np.float32(np.log(10) / 10)
 _STORED_FLOOR_DB: Final = -100.0
 _STEPS_PER_DB: Final = 2.0
 _CHUNK_FRAMES: Final = 512
-#: Who asks for one transposition will ask for others: all of these are made at once.
-_SEMITONES: Final = range(-6, 7)
+#: Who asks for one transposition will ask for others: all up to this many semitones either way are
+#: made at once.
+_MOST_SEMITONES: Final = 6
 #: 512 MB.
 _KEPT_CHUNKS: Final = 8192
 
 
 class BeatMels:
-    """Planes of sounds, with the spectrograms behind them kept. Threads may share one."""
+    """Planes of sounds, with the spectrograms behind them kept. Threads may share one.
 
-    def __init__(self, *, kept_chunks: int = _KEPT_CHUNKS) -> None:
+    Args:
+        kept_chunks: how many of 64 kB stay in memory.
+        most_semitones: the transpositions of a chunk that are made and kept together, either way.
+    """
+
+    def __init__(
+        self, *, kept_chunks: int = _KEPT_CHUNKS, most_semitones: int = _MOST_SEMITONES
+    ) -> None:
         self._kept = kept_chunks
+        self._shifts = range(-most_semitones, most_semitones + 1)
         self._chunks: OrderedDict[tuple[str, int, float], NDArray[np.uint8]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -101,7 +110,7 @@ class BeatMels:
                 self._chunks.move_to_end(key)
                 return self._chunks[key]
         power = _power_of_chunk(recording, number)
-        wanted = {semitones, *(_SEMITONES if semitones else ())}
+        wanted = {semitones, *(self._shifts if semitones else ())}
         made = {
             (recording.key, number, shift - cents / 100): half_decibels(
                 10.0 * np.log10(np.maximum(power @ mel_filters(shift - cents / 100), 1e-10))

@@ -86,7 +86,7 @@ class MixTraining:
     seed: int = 0
     epochs: int = 30
     batch: int = 12
-    summed: int = 36
+    summed: int = 108
     learning_rate: float = 1e-4
     decaying: bool = False
     crop_beats: int = 16

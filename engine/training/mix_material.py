@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.mashup.database import LEAST_ACTIVITY, MASHUP_ROLES, MashupDB, MashupRole
 from engine.mashup.example_audio import plane_of_use, with_bleed
-from engine.mashup.generation import StemUse, notes_of_key
+from engine.mashup.generation import MOST_SEMITONES, StemUse, notes_of_key
 from engine.models.beat_mel import BeatMels
 from engine.training.drawn_planes import Beats, drawn_drums, drawn_notes
 from engine.training.midi_audio.keys import best_key
@@ -87,7 +87,7 @@ class RecordedSongs:
 
     def __init__(self, db: MashupDB, *, bars: int, kept_chunks: int) -> None:
         self._db = db
-        self._mels = BeatMels(kept_chunks=kept_chunks)
+        self._mels = BeatMels(kept_chunks=kept_chunks, most_semitones=MOST_SEMITONES)
         self.data_sha = db.data_sha
         self.songs: Sequence[MixSong] = [
             MixSong(

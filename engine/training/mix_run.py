@@ -55,7 +55,7 @@ BLEED_DB: Final = -12.0
 #: Twenty times the published rate, falling; few rounds instead of thirty.
 CPU_LEARNING_RATE: Final = 2e-3
 CPU_EPOCHS: Final = 10
-#: Memory for the spectrograms of recordings: at most 7 GB, which 500 songs of 46 s fill.
+#: Memory for the spectrograms of recordings: at most 7 GB, which 740 songs of a minute fill.
 KEPT_CHUNKS: Final = 107000
 
 

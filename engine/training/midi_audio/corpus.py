@@ -145,6 +145,9 @@ def render_corpus(
     jobs = [
         _Job(song, library, options, soundfonts, recipe) for song in chosen if song not in known
     ]
+    missing = missing_for_singing() if jobs and options.realism.sung else ""
+    if missing:
+        _LOGGER.warning("Melodies will be sung on vowels alone, because %s.", missing)
     listed = {song.song_id: song for song in read_listing(library)}
     notes: dict[str, None] = {}
     failed: list[DawlinkError] = []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.models.audio_source import Sound
 from engine.models.beat_mel import (
     FLOOR_DB,
     FRAMES_PER_BEAT,
@@ -54,9 +55,9 @@ def test_order_and_lateness_of_beats_are_heard() -> None:
     )
 
 
-def test_what_is_forgotten_is_read_again() -> None:
+def counted_reads(whole: Sound) -> list[float]:
+    """Beginnings of what is read of a sound from now on [s]."""
     reads: list[float] = []
-    whole = sound(NOTES, "a")
     read = whole.recording.read
 
     def counted(start_s: float, end_s: float, rate: int) -> np.ndarray:
@@ -64,6 +65,26 @@ def test_what_is_forgotten_is_read_again() -> None:
         return read(start_s, end_s, rate)
 
     object.__setattr__(whole.recording, "read", counted)
+    return reads
+
+
+def test_near_transpositions_are_made_together() -> None:
+    whole = sound(NOTES, "a")
+    reads = counted_reads(whole)
+    mels = BeatMels(most_semitones=2)
+    mels.of(whole.transposed(1))
+    made = len(reads)
+    for semitones in (-2, -1, 0, 2):
+        mels.of(whole.transposed(semitones))
+    assert len(reads) == made
+    far = mels.of(whole.transposed(3))
+    assert len(reads) > made
+    np.testing.assert_array_equal(far, BeatMels().of(whole.transposed(3)))
+
+
+def test_what_is_forgotten_is_read_again() -> None:
+    whole = sound(NOTES, "a")
+    reads = counted_reads(whole)
     mels = BeatMels(kept_chunks=16)
     first = mels.of(whole)
     made = len(reads)

@@ -144,6 +144,28 @@ def test_a_corpus_becomes_a_library_with_exact_beats(corpus: Path, tmp_path: Pat
 
 
 @needs_fluidsynth
+def test_that_nothing_can_sing_is_said_before_and_after(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = CorpusOptions("val", seconds=20.0, realism=replace(PLAIN, sung=1.0, formant=0.0))
+    for module in ("corpus", "songs"):
+        name = f"engine.training.midi_audio.{module}.missing_for_singing"
+        monkeypatch.setattr(name, lambda: "the choir is on strike")
+    said: list[bool] = []
+
+    def told(text: str) -> None:
+        said.append("on strike" in caplog.text)
+
+    made = render_corpus(corpus, tmp_path / "library", options, tell=told)
+    assert said == [True]
+    assert made.notes == ("Melodies are sung on vowels alone, because the choir is on strike.",)
+    assert [song.voice for song in made.songs] == ["formant"]
+    caplog.clear()
+    render_corpus(corpus, tmp_path / "library", options)
+    assert "on strike" not in caplog.text  # nothing had to be rendered
+
+
+@needs_fluidsynth
 def test_variants_of_one_composition_never_meet(corpus: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     options = CorpusOptions("train", seconds=16.0, realism=PLAIN, one_per_group=False)
