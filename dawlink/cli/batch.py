@@ -18,7 +18,14 @@ from dawlink.batch.running import LineOutcome, done_already, jobs_of, run_batch
 from dawlink.batch.state import BatchState
 from dawlink.cli.context import executor_of, invocation
 from dawlink.cli.options import Cluster, Json
-from dawlink.cli.output import emit_json_line, emit_text, print_table, progress
+from dawlink.cli.output import (
+    Documented,
+    emit_json_line,
+    emit_text,
+    error_fields,
+    print_table,
+    progress,
+)
 from dawlink.documents import Document
 from dawlink.settings import Settings
 from engine.errors import SomeItemsFailed
@@ -106,8 +113,7 @@ def _document(outcome: LineOutcome) -> Document:
         document["renders"] = list(outcome.renders)
         document["notes"] = list(outcome.notes)
     else:
-        error = outcome.error
-        document["error"] = {"code": error.code, "message": error.message, "hint": error.hint}
+        document["error"] = error_fields(outcome.error)
     return {**document, "seconds": outcome.seconds}
 
 
@@ -115,9 +121,12 @@ def _finish(outcomes: list[LineOutcome], out: Path, seconds: float, *, json: boo
     """The summary, then the exit code."""
     found = Counter(outcome.status for outcome in outcomes)
     counts = {status: found[status] for status in ("done", "skipped", "failed")}
+    error = _failure(counts["failed"], len(outcomes))
     if json:
-        summary = {**counts, "out": str(out.resolve()), "seconds": round(seconds, 3)}
-        emit_json_line({"summary": summary})
+        summary: Document = {
+            "summary": {**counts, "out": str(out.resolve()), "seconds": round(seconds, 3)}
+        }
+        emit_json_line(summary if error is None else {**summary, "error": error_fields(error)})
     else:
         rows = [_row(outcome) for outcome in sorted(outcomes, key=lambda o: o.line.number)]
         print_table(["line", "status", "clip", "suggestions", "score", "seconds", "folder"], rows)
@@ -125,11 +134,17 @@ def _finish(outcomes: list[LineOutcome], out: Path, seconds: float, *, json: boo
             f"{counts['done']} done, {counts['skipped']} done before, {counts['failed']} failed "
             f"in {seconds:.1f} s."
         )
-    if counts["failed"]:
-        raise SomeItemsFailed(
-            f"{counts['failed']} of {len(outcomes)} lines failed.",
-            hint="The others are done; mend those named above and run the same command again.",
-        )
+    if error is not None:
+        raise Documented(error)
+
+
+def _failure(failed: int, lines: int) -> SomeItemsFailed | None:
+    if not failed:
+        return None
+    return SomeItemsFailed(
+        f"{failed} of {lines} lines failed.",
+        hint="The others are done; mend those named above and run the same command again.",
+    )
 
 
 def _row(outcome: LineOutcome) -> tuple[object, ...]:

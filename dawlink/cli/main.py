@@ -34,7 +34,7 @@ from dawlink.cli.output import (
     error_fields,
     print_error,
 )
-from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
+from engine.errors import DawlinkError, MissingDependency, UsageError
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
@@ -197,8 +197,7 @@ def _report(error: Exception, arguments: list[str]) -> int:
         described = f"{type(error).__name__}: {error}".rstrip(": ")
         expected = DawlinkError(f"This is a bug in dawlink: {described}.", hint=_BUG_HINT)
     print_error(expected.message, expected.hint)
-    told = isinstance(error, Documented | SomeItemsFailed)  # by the command's own document
-    if _wants_json(arguments) and not told:
+    if _wants_json(arguments) and not isinstance(error, Documented):
         emit_json_line({"error": error_fields(expected)})
     return expected.exit_code
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from engine.errors import SomeItemsFailed
 from engine.mashup.database import MASHUP_ROLES, MashupDB
-from engine.mashup.generation import Condition, generate
+from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.beat_mel import BeatMels
 from engine.models.huang import NetKind, NetSettings
 from engine.training.huang import MixTraining, train_mix
@@ -40,7 +40,7 @@ _KINDS: Final[dict[str, NetKind]] = {"premixnet": "premixnet", "postmixnet": "po
 HELD_OUT: Final = 0.2
 #: Held-out examples of each of the three kinds for every song with a voice.
 EACH_PER_SONG: Final = 4
-MOST_EACH: Final = 200
+MOST_EACH: Final = 100
 #: Length of a held-out example, of which a network sees four bars at a time.
 BARS: Final = 16
 #: Length of what is trained on.
@@ -125,7 +125,7 @@ def _held_out(
     notes = [f"held-out: {count} × {why}" for why, count in made.reasons.items()]
     total = 2 * len(made.examples)
     done = 0
-    mels = BeatMels(kept_chunks=KEPT_CHUNKS)
+    mels = BeatMels(kept_chunks=KEPT_CHUNKS, most_semitones=MOST_SEMITONES)
 
     def told() -> None:
         nonlocal done

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from dawlink.cli import main as program
-from dawlink.cli.output import progress
+from dawlink.cli.output import Documented, progress
 from engine.errors import (
     DawlinkError,
     EngineUnreachable,
@@ -92,12 +92,20 @@ def test_with_json_an_error_is_a_document_on_stdout_too(
     }
 
 
-def test_some_failed_items_add_no_second_document(
-    command: Callable[[Callable[[], None]], None], capsys: Captured
+@pytest.mark.parametrize("told", [False, True])
+def test_what_a_commands_own_document_tells_is_not_told_twice(
+    command: Callable[[Callable[[], None]], None], capsys: Captured, *, told: bool
 ) -> None:
-    command(raising(SomeItemsFailed("2 of 3 failed.")))
+    def failing() -> None:
+        error = SomeItemsFailed("2 of 3 failed.", hint="Go on.", code="some_failed")
+        raise Documented(error) if told else error
+
+    command(failing)
     assert program.main(["probe", "--json"]) == 3
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.err == "error: 2 of 3 failed.\nGo on.\n"
+    wanted = {"code": "some_failed", "message": "2 of 3 failed.", "hint": "Go on."}
+    assert [json.loads(line)["error"] for line in printed.out.splitlines()] == [wanted] * (not told)
 
 
 def test_a_bug_is_called_one_and_traced_only_with_vv(
