@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
+from engine.errors import UnusableInput
 from engine.models.audio_source import Sound, own_audio
 from engine.models.automashupper import automashupper
 from engine.models.embedding_store import EmbeddingStore
@@ -36,8 +38,7 @@ from engine.theory import Role
 
 __all__ = ["JepaRanker", "load_jepa_ranker"]
 
-#: Stems of a role that are heard when the rules had to choose.
-_HEARD: Final = 32
+_LOGGER = logging.getLogger(__name__)
 #: Longer clips are heard so far [s]: two chunks.
 _HEARD_S: Final = 16.0
 
@@ -69,15 +70,12 @@ class JepaRanker:
         *,
         eligible: NDArray[np.bool_] | None = None,
     ) -> list[Fit]:
-        """See :class:`~engine.models.ranker.Ranker`.
+        """See :class:`~engine.models.ranker.Ranker`; stems whose audio is gone are left out.
 
         Raises:
-            UnusableInput: there is no audio to hear, or it cannot be read.
+            UnusableInput: there is no audio to hear, or that of the clip cannot be read.
         """
-        allowed = len(pool) if eligible is None else int(eligible.sum())
-        fits = self._rules.place(clip, pool, search, eligible=eligible)
-        if allowed > search.keep:
-            fits = fits[:_HEARD]
+        fits = self._rules.place(clip, pool, search, eligible=eligible)[: search.listen]
         if not fits:
             return []
         sound = sound_of(clip)
@@ -85,7 +83,12 @@ class JepaRanker:
         asked = self._asked(_heard(sound, tempo_bpm), pool.role, tempo_bpm)
         heard = []
         for fit in fits:
-            found = self._found(_placed(pool, fit, clip, tempo_bpm), tempo_bpm)
+            placed = _placed(pool, fit, clip, tempo_bpm)
+            try:
+                found = self._found(placed, tempo_bpm)
+            except UnusableInput as error:
+                _LOGGER.warning("%s", error.message)
+                continue
             score = float(_score(np.asarray(asked @ found)))
             heard.append(replace(fit, score=score, parts=FitParts(learned=score)))
         self._store.flush()

@@ -110,7 +110,10 @@ class _Run:
     def taught(
         self, number: int, teachers: list[FitTowers], minutes: float | None
     ) -> Outcome | None:
-        """Add a teacher to the others; where the time is not enough, what was reached then."""
+        """Add a teacher to the others.
+
+        Where the time is not enough, the first one is published: it is whole, if there is one.
+        """
         own = self.settings.of_teacher(number)
         path = teacher_path(self.out, own.seed)
         sha = self.material.data_sha
@@ -120,7 +123,7 @@ class _Run:
             job = towers_job(towers, self.material.train, own, data_sha=sha, report=self._as(named))
             outcome = run_job(job, self._running(path), minutes=minutes, resume=self.resume)
             if not outcome.finished:
-                return self._published(towers, outcome, number * own.steps)
+                return self._published([*teachers, towers][0], outcome, number * own.steps)
             save_teacher(path, towers, settings=own.record(), data_sha=sha)
         teachers.append(load_teacher(path, own.sizes, settings=own.record(), data_sha=sha))
         return None

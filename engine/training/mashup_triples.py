@@ -48,7 +48,6 @@ SAMPLE_RATE: Final = 16_000
 BARS: Final = 4
 #: Room below full scale for the files [dB].
 PEAK_DB: Final = -1.0
-_SILENT_PEAK: Final = 1e-4
 #: Raised when the same plan would be rendered otherwise.
 _VERSION: Final = 1
 
@@ -129,10 +128,10 @@ def render_parts(example: MashupExample, db: MashupDB, stretcher: Stretcher) -> 
     first = _rendered(sung, db.by_id[sung.song_id], session, stretcher)
     second = _rendered(played, db.by_id[played.song_id], session, stretcher)
     voice, bed = first["vocals"], _bed(second)
-    for part in (voice, bed):
-        if float(np.abs(part.samples).max(initial=0.0)) < _SILENT_PEAK:
-            raise UnusableInput("A part of the mashup is silent.", code="silent")
-    gain = 10 ** ((integrated_lufs(voice) - integrated_lufs(bed)) / 20)
+    loudness = [integrated_lufs(part) for part in (voice, bed)]
+    if not np.isfinite(loudness).all():  # quieter than -70 LUFS throughout
+        raise UnusableInput("A part of the mashup is silent.", code="silent")
+    gain = 10 ** ((loudness[0] - loudness[1]) / 20)
     nobody = _scaled(voice, 0.0)
     return MashupParts(
         voice=voice,

@@ -107,6 +107,8 @@ def run_job(
         UnusableInput: the loss is no number any more.
         MissingDependency: a file of the earlier run is damaged.
         UnwritableOutput: the checkpoint cannot be written.
+
+    What ``job.measure`` raises ends the run too; its state is kept, and ``resume`` measures again.
     """
     history = _restored(job, out) if resume else []
     begun = saved = clock()
@@ -157,8 +159,7 @@ def _one_step(job: Job, number: int) -> tuple[float, ...]:
 
 def _publish(job: Job, out: Path, history: list[tuple[float, ...]]) -> Outcome:
     finished = len(history) == job.steps
-    if not finished:
-        _save_state(job, out, history)
+    _save_state(job, out, history)  # whatever happens while it is measured, nothing is lost
     job.model.eval()
     metrics = dict(job.measure())
     if history:

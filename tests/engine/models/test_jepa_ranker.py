@@ -73,13 +73,28 @@ def test_the_score_is_the_cosine_of_what_the_clip_asks_for_and_the_stem() -> Non
     assert fit.score == pytest.approx((1 + float(asked @ found)) / 2, abs=1e-5)
 
 
-def test_a_large_pool_is_preselected() -> None:
+def test_no_more_files_are_opened_than_allowed() -> None:
     stems = pool(40)
-    found = ranker().place(clip(), stems, Search(keep=36))
-    assert len(found) == 32
+    found = ranker().place(clip(), stems, Search(keep=36, listen=24))
+    assert len(found) == 24
     assert isinstance(stems.sounds, Sounds)
-    assert stems.sounds.asked == 32
-    assert len(ranker().place(clip(), stems, Search(keep=40))) == 40
+    assert stems.sounds.asked == 24
+    assert len(ranker().place(clip(), pool(9), Search(listen=4))) == 4
+    assert len(ranker().place(clip(), stems, Search(keep=40, listen=None))) == 40
+
+
+def test_a_stem_whose_file_is_gone_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    stems = pool(4)
+    assert isinstance(stems.sounds, Sounds)
+    gone = stems.sounds.sounds[2]
+
+    def unreadable(start_s: float, end_s: float, rate: int) -> np.ndarray:
+        raise UnusableInput("stem 2 is gone.")
+
+    object.__setattr__(gone.recording, "read", unreadable)
+    found = ranker().place(clip(), stems, Search())
+    assert sorted(fit.index for fit in found) == [0, 1, 3]
+    assert "stem 2 is gone" in caplog.text
 
 
 def test_groups_score_the_mean_of_their_pairs() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from engine.errors import MissingDependency, UsageError
 from engine.models.fit_checkpoint import load_fit
 from engine.training import fit
+from engine.training.checkpoints import load_checkpoint
 from engine.training.fit import train_fit
 from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_loss import batch_loss, pitch_tensors, similarities
@@ -16,6 +19,7 @@ from engine.training.fit_material import FitMaterial, open_fit_material
 from engine.training.fit_steps import towers_job
 from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
+from engine.training.resuming import Job
 from tests.engine.training.scores import made_up_song, write_corpus
 from tests.engine.training.tiny_fit import FEW, TINY
 
@@ -128,10 +132,57 @@ def test_a_finished_teacher_is_not_trained_again(
     first = train_fit(material, out, settings=FEW)
     assert not first.finished
     assert first.steps_done == FEW.steps
-    assert load_fit(out).sizes == TINY  # what the second teacher was by then
-    assert teacher_path(out, 0).is_file()
+    taught = load_checkpoint(teacher_path(out, 0), "fit-teacher").tensors
+    published = {n: w for n, w in load_fit(out).weights.items() if n.startswith("drum_rhythm.")}
+    assert published  # by the first teacher: the second one has learned nothing yet
+    for name, values in published.items():
+        np.testing.assert_array_equal(values, taught[name.replace(".", "_")].numpy())
     second = train_fit(material, out, settings=FEW, resume=True)
     assert begun == [0, 1, 1, -1]
     assert second.finished
     assert second.steps_done == 2 * FEW.steps + FEW.lessons + FEW.judge_steps
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["fit.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("job", "steps", "done"),
+    [(0, 1, 1), (1, 2, FEW.steps + 2), (2, 1, 2 * FEW.steps + 1), (2, FEW.lessons + 1, None)],
+    ids=["first teacher", "second teacher", "pupil", "judge"],
+)
+def test_a_run_that_is_stopped_anywhere_ends_as_one_that_was_not(
+    material: FitMaterial,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    job: int,
+    steps: int,
+    done: int | None,
+) -> None:
+    run_job, jobs = fit.run_job, itertools.count()
+
+    def stopping(part: Job, path: Path, **options: object) -> object:
+        if next(jobs) != job:
+            return run_job(part, path, **options)  # type: ignore[arg-type]
+        made = [0]
+
+        def step(number: int) -> tuple[float, ...]:
+            made[0] += 1
+            return part.step(number)
+
+        def clock() -> float:
+            return 0.0 if made[0] < steps else 3600.0
+
+        counted = replace(part, step=step)
+        return run_job(counted, path, minutes=1.0, resume=True, clock=clock)
+
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    train_fit(material, whole, settings=FEW)
+    monkeypatch.setattr(fit, "run_job", stopping)
+    stopped = train_fit(material, parts, settings=FEW)
+    assert not stopped.finished
+    assert stopped.steps_done == (done or 2 * FEW.steps + FEW.lessons + 1)
+    monkeypatch.setattr(fit, "run_job", run_job)
+    assert train_fit(material, parts, settings=FEW, resume=True).finished
+    one, other = load_fit(whole).weights, load_fit(parts).weights
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)

@@ -9,6 +9,7 @@ import soundfile
 from engine.audio.loudness import integrated_lufs
 from engine.audio.stretch import default_stretcher
 from engine.audio.waveform import Waveform
+from engine.errors import UnusableInput
 from engine.mashup.database import MashupDB
 from engine.training.masher_data import TripleFiles
 from engine.training.mashup_triples import (
@@ -91,4 +92,18 @@ def test_a_song_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     plans = planned_triples(broken, 2, seed=0)
     assert len(plans) == 2
     made = make_triples(broken, plans, tmp_path / "made", stretcher=default_stretcher())
+    assert made == []
+
+
+def test_a_bed_too_quiet_to_be_measured_is_passed_over(tmp_path: Path) -> None:
+    songs = [made_song(name, folder=tmp_path, seed=n) for n, name in enumerate(("one", "two"))]
+    for path in tmp_path.glob("*.wav"):
+        samples, rate = soundfile.read(path, dtype="float32")
+        quiet = 3e-4 * samples / np.abs(samples).max()  # -70 dBFS at its loudest
+        soundfile.write(path, quiet, rate, subtype="FLOAT")
+    quiet_db = MashupDB(tuple(songs))
+    (plan,) = planned_triples(quiet_db, 1, seed=0)
+    with pytest.raises(UnusableInput, match="silent"):
+        render_parts(plan, quiet_db, default_stretcher())
+    made = make_triples(quiet_db, [plan], tmp_path / "made", stretcher=default_stretcher())
     assert made == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,21 @@ def test_divergence_is_an_error_and_leaves_no_checkpoint(tmp_path: Path) -> None
     with pytest.raises(UnusableInput, match="nan in step 3"):
         run_job(broken, tmp_path / "toy.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_be_measured_is_not_lost(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+
+    def unmeasurable() -> dict[str, float]:
+        raise UnusableInput("Nothing to hear.")
+
+    with pytest.raises(UnusableInput, match="hear"):
+        run_job(replace(job(), measure=unmeasurable), out)
+    assert not out.exists()
+    steps: list[int] = []
+    again = job(spoil=lambda number: float(steps.append(number) or 0))
+    outcome = run_job(replace(again, measure=lambda: {"heard": 1.0}), out, resume=True)
+    assert outcome.finished
+    assert not steps
+    assert outcome.metrics["heard"] == 1.0
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
