@@ -1,4 +1,4 @@
-"""How right the analysis is on real recordings: ``python benchmarks/accuracy.py``.
+"""How right the analysis is on real recordings: ``python -m benchmarks.accuracy``.
 
 Two tables. *Mixes*: full recordings with an annotated constant grid (tier A) or a stated tempo or
 key. *Stems*: multitrack songs with a tempo stated by their makers, analysed as ``add`` would.

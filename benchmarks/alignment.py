@@ -1,4 +1,4 @@
-"""Do rendered stems lie on the grid? ``python benchmarks/alignment.py SONGS… [--json FILE]``.
+"""Do rendered stems lie on the grid? ``python -m benchmarks.alignment SONGS… [--json FILE]``.
 
 Every multitrack song is added to a library of its own, and its clip, drums and mix are rendered at
 a tempo 10 % above its own. Reported per song: whether all files share one frame count, and how far

@@ -1,6 +1,6 @@
 """One table out of what ``dawlink evaluate --out`` wrote, whatever model was run when.
 
-    python benchmarks/evaluation_table.py FOLDER… [--tasks stems,stems-of-role] [--paired]
+    python -m benchmarks.evaluation_table FOLDER… [--tasks stems,stems-of-role] [--paired]
 
 Models are run on the same items as long as songs and seed are the same, so one model can be
 measured again alone: a later folder's figures replace an earlier one's, task by task and model by

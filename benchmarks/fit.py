@@ -1,8 +1,8 @@
 """The fit model against the rules: where the true bed ranks among the beds of other songs.
 
-    python benchmarks/fit.py --data CORPUS --split val
-    python benchmarks/fit.py --library LIBRARY
-    python benchmarks/fit.py --data CORPUS --split test --reliability PICTURE.png
+    python -m benchmarks.fit --data CORPUS --split val
+    python -m benchmarks.fit --library LIBRARY
+    python -m benchmarks.fit --data CORPUS --split test --reliability PICTURE.png
 
 The first line measures windows of MIDI songs that training never saw, under random sounds, as they
 were written and turned into vamps; the second, windows of the vocals and harmonic stems of an

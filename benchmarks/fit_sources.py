@@ -1,6 +1,6 @@
 """Notes or sound: the fit model's towers trained on piano rolls, on rendered songs, and on both.
 
-    python benchmarks/fit_sources.py --data CORPUS --train LIBRARY --val LIBRARY
+    python -m benchmarks.fit_sources --data CORPUS --train LIBRARY --val LIBRARY
 
 The libraries hold songs of the corpus that were rendered and analysed, which ``corpus.csv`` beside
 them splits (:func:`engine.training.midi_audio.corpus.render_corpus` makes them). Every kind is

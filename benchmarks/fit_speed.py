@@ -1,4 +1,4 @@
-"""How fast the fit model answers: ``python benchmarks/fit_speed.py [--windows 10000 100000]``.
+"""How fast the fit model answers: ``python -m benchmarks.fit_speed [--windows 10000 100000]``.
 
 First, placing alone: stems of random features and embeddings in memory, twenty four-bar windows
 each, under a clip of eight bars in seven transpositions, by the fit model and by the rules. *First*
@@ -20,8 +20,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from speed import Figure, synthetic_library, timed
 
+from benchmarks.speed import Figure, synthetic_library, timed
 from dawlink.demo import write_demo_vocal
 from engine.analysis.records import BEAT_ROW
 from engine.clips import ClipRequest

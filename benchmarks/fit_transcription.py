@@ -1,6 +1,6 @@
 """The fit model behind a transcription front end, against the constant-Q features that it reads.
 
-    python benchmarks/fit_transcription.py --library LIBRARY [--split val] [--train CORPUS]
+    python -m benchmarks.fit_transcription --library LIBRARY [--split val] [--train CORPUS]
 
 The front end is the network of basic-pitch (Bittner et al. 2022, "A lightweight instrument-agnostic
 model for polyphonic note transcription and multipitch estimation", ICASSP): posteriors of 88 notes,

@@ -1,6 +1,6 @@
 """The objective test of Huang et al. (AAAI 2021) for trained mix networks, on unseen songs.
 
-    python benchmarks/mix_networks.py LIBRARY CHECKPOINT… [--each 3] [--bleed -12] [--work FOLDER]
+    python -m benchmarks.mix_networks LIBRARY CHECKPOINT… [--each 3] [--bleed -12] [--work FOLDER]
 
 Examples are generated from the library as for training (``engine/mashup/generation.py``),
 ``--each`` of each third for every song that has a voice. ``--bleed`` lets the other stems of its

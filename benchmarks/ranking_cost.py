@@ -1,6 +1,6 @@
 """What it costs to rank: candidates per second of each model, and of rendering each one first.
 
-    python benchmarks/ranking_cost.py LIBRARY [--candidates 24]
+    python -m benchmarks.ranking_cost LIBRARY [--candidates 24]
 
 One vocal window of eight bars asks, windows of harmonic stems of the other songs answer; every way
 gets the same candidates, untransposed, one after the other in one run, on one thread. ``fit`` and

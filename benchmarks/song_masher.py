@@ -1,8 +1,8 @@
 """song-masher against doing nothing, and what the mask network and the ducking rule do instead.
 
-    python benchmarks/song_masher.py --train LIBRARY --test LIBRARY --work DIR [--minutes M]
-    python benchmarks/song_masher.py --test LIBRARY [--checkpoint FILE]
-    python benchmarks/song_masher.py --train LIBRARY --work DIR --ship FILE [--minutes M]
+    python -m benchmarks.song_masher --train LIBRARY --test LIBRARY --work DIR [--minutes M]
+    python -m benchmarks.song_masher --test LIBRARY [--checkpoint FILE]
+    python -m benchmarks.song_masher --train LIBRARY --work DIR --ship FILE [--minutes M]
 
 The first makes mashups of both libraries, trains song-masher with and without its published
 defects and the mask network on those of the first one (M minutes of one core for a network, twice

@@ -1,6 +1,6 @@
 """What a Stem-JEPA knows of songs that it did not learn of, and by what (docs/stem-jepa.md).
 
-    python benchmarks/stem_jepa.py LIBRARY CHECKPOINT [--ship FILE --sets SET… --recordings N]
+    python -m benchmarks.stem_jepa LIBRARY CHECKPOINT [--ship FILE --sets SET… --recordings N]
 
 The first 32 s of every song of a library that was rendered from MIDI. Rows: mean normalised rank of
 the missing stem among the stems of its role and among all, with intervals of 95 % by song, and by

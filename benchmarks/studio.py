@@ -136,5 +136,10 @@ def best(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
+def main() -> int:
+    """Run the parts that are asked for."""
+    return run_parts({"reading": reading, "search": search}, __doc__.splitlines()[0])
+
+
 if __name__ == "__main__":
-    sys.exit(run_parts({"reading": reading, "search": search}, __doc__.splitlines()[0]))
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What ``kill -9`` costs: ``python benchmarks/survival.py [--kills 50] [--seed 1] [add] [render]``.
+"""What ``kill -9`` costs: ``python -m benchmarks.survival [--kills 50] [--seed 1] [add] [render]``.
 ``--minutes`` ends each part early and says how many kills there were.
 
 - *render*: the daemon is killed at a random moment while it renders into a Live project.

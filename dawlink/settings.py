@@ -220,7 +220,10 @@ class Settings:
         default="24", metadata=_setting(_one_of(get_args(BitDepth)), "Sample format of renders.")
     )
     sample_rate: int = field(
-        default=44100, metadata=_setting(_whole(8000, 192000), "Sample rate of renders [Hz].")
+        default=44100,
+        metadata=_setting(
+            _whole(8000, 192000), "Sample rate of renders [Hz]; the clip's own when left out."
+        ),
     )
     mix_lufs: float = field(
         default=-14.0, metadata=_setting(_real(-60, 0), "Loudness of a rendered mix [LUFS].")
