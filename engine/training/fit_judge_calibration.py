@@ -9,6 +9,7 @@ group belongs together, against randomly drawn foreign stems at even odds (Platt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -26,6 +27,8 @@ from engine.training.fit_check import pool_of
 from engine.training.fit_windows import SongRows
 
 __all__ = ["JudgedGroups", "judge_weight", "judged_groups", "judged_log_odds", "with_judge"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _KEYS: Final = tuple(range(-3, 4))
 #: Clips that the weight is chosen on [bars].
@@ -55,13 +58,23 @@ class JudgedGroups:
 
 
 def with_judge(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitCurves:
-    """The curves of a model whose pairs are calibrated, with the judge's weight and curves."""
+    """The curves of a model whose pairs are calibrated, with the judge's weight and curves.
+
+    A clip length of which there are no questions takes the curve of the nearest one. Where there
+    are none at all of one kind of group, too few songs could be told apart, and the judge is not
+    asked.
+    """
     seen = {bars: judged_groups(model, songs, bars=bars, seed=seed) for bars in CURVE_BARS}
+    if not all(any(seen[bars][name].odds.size for bars in CURVE_BARS) for name in JUDGED):
+        _LOGGER.warning("Too few songs validate to weigh the judge; scores do without it.")
+        return model.curves
     chosen = [seen[bars][name] for bars in _WEIGHED_BARS for name in JUDGED]
     weight = judge_weight([groups for groups in chosen if groups.odds.size])
     curves: dict[str, Curve] = {}
     for name in JUDGED:
-        fitted = [_curve(seen[bars][name], weight) for bars in CURVE_BARS]
+        asked = np.array([bars for bars in CURVE_BARS if seen[bars][name].odds.size])
+        nearest = [int(asked[np.abs(np.log2(asked / bars)).argmin()]) for bars in CURVE_BARS]
+        fitted = [_curve(seen[bars][name], weight) for bars in nearest]
         curves[name] = Curve(tuple(s for s, _ in fitted), tuple(o for _, o in fitted))
     return replace(model.curves, judge=weight, judged=curves)
 
@@ -69,10 +82,14 @@ def with_judge(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitC
 def judged_groups(
     model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
 ) -> dict[str, JudgedGroups]:
-    """What towers and judge say of each question's groups, by the names of :data:`JUDGED`."""
+    """What towers and judge say of each question's groups, by the names of :data:`JUDGED`.
+
+    With few songs there are fewer foreign groups in a question, of both kinds.
+    """
     ranker = FitRanker(model)
     rng = np.random.default_rng([seed, bars, 1])
     names = np.array([song.group for song in songs])
+    counts = [_as_many(wanted, len(set(names)) - 1) for wanted in (_ALONE, _WITH_DRUMS)]
     pools = {
         role: pool_of([song.rows[role] for song in songs], role=role)
         for role in ("harmonic", "drums")
@@ -87,7 +104,7 @@ def judged_groups(
             continue
         placed = {role: by_stem(ranker.place(clip, pool, search)) for role, pool in pools.items()}
         foreign = names != names[row]
-        for name, (best, others) in zip(JUDGED, (_ALONE, _WITH_DRUMS), strict=True):
+        for name, (best, others) in zip(JUDGED, counts, strict=True):
             roles = ("harmonic",) if name == JUDGED[0] else ("harmonic", "drums")
             axes = [
                 [
@@ -100,8 +117,16 @@ def judged_groups(
                 found[name].append(_answers(ranker, clip, axes, best))
     return {
         name: _stacked(found[name], 1 + best ** (number + 1))
-        for number, (name, (best, _)) in enumerate(zip(JUDGED, (_ALONE, _WITH_DRUMS), strict=True))
+        for number, (name, (best, _)) in enumerate(zip(JUDGED, counts, strict=True))
     }
+
+
+def _as_many(wanted: tuple[int, int], there: int) -> tuple[int, int]:
+    """The best and the random foreign stems of a question where there are only so many."""
+    if there >= sum(wanted):
+        return wanted
+    best = max(there * wanted[0] // sum(wanted), 1)
+    return best, max(there - best, 1)
 
 
 def judged_log_odds(

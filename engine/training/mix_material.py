@@ -125,10 +125,13 @@ class DrawnSongs:
         self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
     ) -> NDArray[np.float32]:
         """See :class:`MixSongs`; every stem's sound is drawn."""
+        rng = np.random.default_rng([sound, len(MASHUP_ROLES)])
+        speed = 1.0 if use.stretched else float(rng.uniform(*_RATIOS))
 
         def drawn(role: MashupRole) -> NDArray[np.float32]:
-            rng = np.random.default_rng([sound, MASHUP_ROLES.index(role)])
-            return self._drawn(replace(use, role=role), beats=beats, tempo_bpm=tempo_bpm, rng=rng)
+            own = np.random.default_rng([sound, MASHUP_ROLES.index(role)])
+            asked = replace(use, role=role)
+            return self._drawn(asked, beats=beats, tempo_bpm=tempo_bpm, speed=speed, rng=own)
 
         if bleed_db is None:
             return drawn(use.role)
@@ -136,14 +139,19 @@ class DrawnSongs:
         return with_bleed(drawn(use.role), [drawn(role) for role in others], bleed_db)
 
     def _drawn(
-        self, use: StemUse, *, beats: int, tempo_bpm: float, rng: np.random.Generator
+        self,
+        use: StemUse,
+        *,
+        beats: int,
+        tempo_bpm: float,
+        speed: float,
+        rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         song = self._notes[use.song_id]
-        ratio = 1.0 if use.stretched else float(rng.uniform(*_RATIOS))
         where = Beats(
             first=float(use.start_bar * _BEATS_PER_BAR),
             count=beats,
-            speed=ratio,
+            speed=speed,
             late=use.offset_s * tempo_bpm / 60.0,
             beat_s=60.0 / tempo_bpm * float(2.0 ** rng.uniform(-_PACE, _PACE)),
         )

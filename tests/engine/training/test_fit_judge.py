@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from engine.models.fit_checkpoint import FitModel
@@ -10,7 +11,12 @@ from engine.models.fit_net import PITCH_INPUTS, FitSizes, dense_weights, pitch_t
 from engine.training.fit_calibration import drawn_songs
 from engine.training.fit_data import FitBank, chosen, make_bank
 from engine.training.fit_judge import judge_input, judge_loss
-from engine.training.fit_judge_calibration import JudgedGroups, judge_weight, with_judge
+from engine.training.fit_judge_calibration import (
+    JudgedGroups,
+    judge_weight,
+    judged_groups,
+    with_judge,
+)
 from engine.training.fit_loss import inner_window
 from engine.training.fit_towers import FitTowers
 from tests.engine.training.scores import made_up_song
@@ -101,3 +107,22 @@ def test_curves_are_fitted_for_every_length_and_kind_of_group() -> None:
     assert set(curves.judged) == set(JUDGED)
     assert all(len(curve.slopes) == len(CURVE_BARS) for curve in curves.judged.values())
     assert all(slope > 0 for curve in curves.judged.values() for slope in curve.slopes)
+
+
+def test_few_songs_have_fewer_foreign_groups_and_two_have_no_judge(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(12)], seed=1)
+    plain = FitModel(
+        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
+    )
+    seen = judged_groups(plain, songs, bars=8, seed=1)
+    alone, group = (seen[name] for name in JUDGED)
+    assert alone.odds.shape == (12, 12)  # its own bed and those of the other eleven
+    assert alone.best == 1 + 11 * 40 // 63
+    assert group.odds.shape == (12, 1 + 4 * 4 + 3 * 3)
+    curves = with_judge(plain, songs, seed=1)
+    assert curves.judged != plain.curves.judged
+    assert not caplog.records
+    assert with_judge(plain, songs[:1], seed=1) == plain.curves
+    assert "without it" in caplog.text

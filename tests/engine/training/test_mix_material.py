@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from engine.mashup.generation import StemUse
 from engine.models.beat_mel import FRAMES_PER_BEAT
 from engine.models.mel import MEL
+from engine.training import mix_material
+from engine.training.drawn_planes import Beats
 from engine.training.mix_material import DrawnSongs
 from tests.engine.training.scores import made_up_song
 
@@ -43,6 +45,24 @@ def test_bleed_of_drums_is_heard_on_their_beats(songs: DrawnSongs) -> None:
     late = plane(songs, moved, bleed_db=-3.0) - plane(songs, moved)
     in_time = np.corrcoef(drums.ravel(), new.ravel())[0, 1]
     assert in_time > np.corrcoef(drums.ravel(), late.ravel())[0, 1] + 0.05
+
+
+def test_bleed_goes_at_the_speed_of_its_stem(
+    songs: DrawnSongs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds: list[float] = []
+    for name in ("drawn_drums", "drawn_notes"):
+        draw = getattr(mix_material, name)
+
+        def noting(notes: object, where: Beats, *args: object, draw=draw, **options: object):
+            speeds.append(where.speed)
+            return draw(notes, where, *args, **options)
+
+        monkeypatch.setattr(mix_material, name, noting)
+    plane(songs, StemUse("1.mid", "harmonic", 2, stretched=False), bleed_db=-10.0)
+    assert len(speeds) == 3
+    assert len(set(speeds)) == 1
+    assert speeds[0] != 1.0
 
 
 def test_a_song_in_its_own_tempo_is_read_at_another_speed(songs: DrawnSongs) -> None:
