@@ -42,7 +42,8 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
 
     Raises:
         UsageError: no such model, or one named twice.
-        MissingDependency: a named model has no trained checkpoint here.
+        MissingDependency: a named model has no trained checkpoint here, or one that is there is
+            damaged, newer or of another network.
     """
     from engine.models.registry import MODEL_NAMES, load_ranker
 
@@ -59,8 +60,9 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
     for name in reversed(MODEL_NAMES):
         try:
             found.append(load_ranker(name, folders=folders))
-        except MissingDependency:  # no checkpoint: it takes part once it is trained
-            continue
+        except MissingDependency as error:
+            if error.code != "no_checkpoint":
+                raise  # it would be missing from the table without a word
     return tuple(found)
 
 

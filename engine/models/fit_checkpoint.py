@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.errors import MissingDependency
 from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import FitSizes, dense_weights, shapes_of
+from engine.training.checkpoints import UNREADABLE, Recorded
 
 __all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
 
@@ -28,6 +29,9 @@ SHIPPED_FIT: Final = Path(__file__).parent / "checkpoints" / "fit.safetensors"
 #: Newest record that can be read, and the largest file that can be a fit model [bytes].
 _VERSION: Final = 1  # of the record; a model of other inputs or curves lacks their names
 _LARGEST: Final = 12 << 20  # bytes
+#: Widest tower, and the largest slope, offset or weight of a curve; the shipped ones are 64 and 40.
+_WIDEST: Final = 4096
+_STEEPEST: Final = 1e6
 _TAG_DIGITS: Final = 16
 _DTYPES: Final = {"float16": "torch.float16", "float32": "torch.float32"}
 
@@ -65,7 +69,7 @@ def load_fit(path: Path = SHIPPED_FIT) -> FitModel:
         with safe_open(path, framework="np") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, *UNREADABLE) as error:
         _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
     settings = _settings(path, metadata.get("dawlink", ""), tensors)
     return _model(path, settings, tensors)
@@ -79,14 +83,14 @@ def _settings(
         _refuse(path, "was not made by dawlink", "checkpoint_foreign")
     try:
         record = json.loads(text)
-        version, kind, sha = int(record["version"]), record["kind"], record["tensors_sha"]
+        version, kind, sha = int(record["version"]), str(record["kind"]), record["tensors_sha"]
         numbers = {k: v for k, v in record["settings"].items() if isinstance(v, int | float)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         _refuse(path, f"has an unreadable record ({error})", "checkpoint_damaged", error)
     if version > _VERSION:
         _refuse(path, f"was made by a newer dawlink (format {version})", "checkpoint_newer")
     if kind != "fit":
-        _refuse(path, f"holds a {kind}, not a fit model", "checkpoint_kind")
+        _refuse(path, f"holds a {ascii(kind)[1:-1]:.40}, not a fit model", "checkpoint_kind")
     if sha != _sha_of(tensors):
         _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
     return numbers
@@ -95,11 +99,15 @@ def _settings(
 def _model(
     path: Path, settings: Mapping[str, float], tensors: Mapping[str, NDArray[np.float32]]
 ) -> FitModel:
+    said = Recorded(settings)
+    widths, curve_numbers = FitSizes.__dataclass_fields__, FitCurves.plain(rules=0.0).record()
     try:
-        sizes = FitSizes(**{name: int(settings[name]) for name in FitSizes.__dataclass_fields__})
-        curves = FitCurves.of(settings)
-    except KeyError as error:
-        _refuse(path, f"does not say its {error}", "checkpoint_mismatch", error)
+        sizes = FitSizes(**{n: said.whole(n, least=1, most=_WIDEST) for n in widths})
+        curves = FitCurves.of(
+            {n: said.number(n, least=-_STEEPEST, most=_STEEPEST) for n in curve_numbers}
+        )
+    except ValueError as error:
+        _refuse(path, f"does not say how it is built ({error})", "checkpoint_mismatch", error)
     expected = shapes_of(sizes)
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != expected:

@@ -5,17 +5,19 @@ of model, its settings, the hash of its data, its metrics, the version of this f
 SHA-256 of the tensors. It is written in one step, so a killed run leaves the old file or the new
 one. Reading checks all of it: a file that is cut off, changed, of another program, of another kind
 of model or made by a newer dawlink is refused with a sentence and a way out. Nothing is ever
-unpickled.
+unpickled, settings are read with types and bounds (:func:`recorded_settings`), and a network is not
+built before its sizes are known to be those of the tensors (:func:`build_network`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from engine.errors import MissingDependency
 from engine.files import atomic_path
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKPOINT_VERSION",
+    "UNREADABLE",
     "Checkpoint",
     "CheckpointInfo",
     "Plain",
+    "Recorded",
+    "build_network",
     "load_checkpoint",
     "load_weights",
+    "recorded_settings",
     "save_checkpoint",
 ]
 
@@ -38,8 +44,20 @@ CHECKPOINT_VERSION: Final = 1
 _KEY: Final = "dawlink"
 _TRAIN_AGAIN: Final = "Train it again with dawlink train, or choose another model with --model."
 
+#: What reading a record raises that anybody may have written: nested too deeply, a version of
+#: ``Infinity``, lists for numbers.
+UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+
 #: What settings may hold.
 Plain = str | int | float | bool | None
+_Network = TypeVar("_Network", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,61 @@ class Checkpoint:
     path: Path
     info: CheckpointInfo
     tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Settings by name, with types and bounds; absent and None mean the default, if there is one.
+
+    Every method raises ValueError for what is not there, of another type or out of bounds.
+    """
+
+    settings: Mapping[str, object]
+
+    def whole(self, name: str, *, least: int, most: int, default: int | None = None) -> int:
+        """A whole number in [least, most]."""
+        number = self.number(name, least=least, most=most, default=default)
+        if not number.is_integer():
+            raise ValueError(f"{name} is {number}, not a whole number")
+        return int(number)
+
+    def number(
+        self, name: str, *, least: float, most: float, default: float | None = None
+    ) -> float:
+        """A number in [least, most]."""
+        value = self._value(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is not a number")
+        if not least <= value <= most:  # nor is NaN
+            raise ValueError(f"{name} is {value!r:.40}, not within [{least}, {most}]")
+        return float(value)
+
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        """True or false."""
+        value = self._value(name, default)
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is neither true nor false")
+        return value
+
+    def _value(self, name: str, default: object) -> object:
+        value = self.settings.get(name)
+        if value is None and default is None:
+            raise ValueError(f"{name} is not told")
+        return default if value is None else value
+
+
+@contextlib.contextmanager
+def recorded_settings(checkpoint: Checkpoint) -> Iterator[Recorded]:
+    """The checkpoint's settings, for a block that makes the network's configuration of them.
+
+    Raises:
+        MissingDependency: the block raised ValueError or the like, so no network can be built.
+    """
+    try:
+        yield Recorded(checkpoint.info.settings)
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        what = f"does not say how its network is built ({error})"
+        _refuse(checkpoint.path, what, "checkpoint_mismatch", error)
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, info: CheckpointInfo) -> None:
@@ -106,11 +179,11 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, *UNREADABLE) as error:
         _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
     info, tensors_sha = _read_record(path, metadata)
     if info.kind != kind:
-        _refuse(path, f"holds a {info.kind}, not a {kind}", "checkpoint_kind")
+        _refuse(path, f"holds a {ascii(info.kind)[1:-1]:.40}, not a {kind}", "checkpoint_kind")
     if tensors_sha != _sha_of(tensors):
         _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
     return Checkpoint(path, info, tensors)
@@ -120,8 +193,41 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "")
     """Put the checkpoint's tensors whose names begin with ``prefix`` into ``module``.
 
     Raises:
+        MissingDependency: a tensor is missing, too many, of another size, or of a type that is no
+            weight's.
+    """
+    found = _matching(module, checkpoint, prefix)
+    try:
+        module.load_state_dict(found)
+    except RuntimeError as error:  # such as four bits to a number
+        _refuse(checkpoint.path, "has weights of an unknown type", "checkpoint_mismatch", error)
+
+
+def build_network(
+    build: Callable[[], _Network], checkpoint: Checkpoint, *, prefix: str = ""
+) -> _Network:
+    """A network with the checkpoint's weights (see :func:`load_weights`), in evaluation mode.
+
+    Args:
+        build: makes the network. It is called on PyTorch's device without memory first, so that
+            settings which ask for more than the tensors hold cost nothing.
+        checkpoint: holds the weights.
+        prefix: of their names.
+
+    Raises:
         MissingDependency: a tensor is missing, too many, or of another size.
     """
+    import torch
+
+    with torch.device("meta"):
+        _matching(build(), checkpoint, prefix)
+    network = build()
+    load_weights(network, checkpoint, prefix=prefix)
+    return network.eval()
+
+
+def _matching(module: nn.Module, checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:
+    """The checkpoint's tensors for ``module``, when all are there and of its sizes."""
     wanted = module.state_dict()
     found = {
         name.removeprefix(prefix): tensor
@@ -135,7 +241,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "")
         if found[name].shape != tensor.shape:
             sizes = f"{tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             _refuse(checkpoint.path, f"has weights {name!r} of {sizes}", "checkpoint_mismatch")
-    module.load_state_dict(found)
+    return found
 
 
 def _read_record(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInfo, str]:
@@ -154,14 +260,24 @@ def _read_record(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInf
             )
         info = CheckpointInfo(
             kind=str(record["kind"]),
-            settings=dict(record["settings"]),
+            settings=_plain(record["settings"]),
             data_sha=str(record["data_sha"]),
             metrics={name: float(value) for name, value in record["metrics"].items()},
             version=version,
         )
         return info, str(record["tensors_sha"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         _refuse(path, f"has an unreadable record ({error})", "checkpoint_damaged", error)
+
+
+def _plain(settings: Mapping[str, object]) -> dict[str, Plain]:
+    """The settings, when none of them is a list or a record."""
+    plain: dict[str, Plain] = {}
+    for name, value in settings.items():
+        if not (value is None or isinstance(value, str | int | float)):
+            raise TypeError(f"the setting {name!r:.40} is a {type(value).__name__}")
+        plain[name] = value
+    return plain
 
 
 def _sha_of(tensors: Mapping[str, Tensor]) -> str:

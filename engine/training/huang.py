@@ -44,7 +44,13 @@ from engine.mashup.generation import Condition, Label
 from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, added_up, scaled
 from engine.models.huang import LABELS, MixNet, NetKind, NetSettings, lsro_loss, mashability
 from engine.models.mel import MEL
-from engine.training.checkpoints import Plain, load_checkpoint, load_weights
+from engine.training.checkpoints import (
+    Plain,
+    Recorded,
+    build_network,
+    load_checkpoint,
+    recorded_settings,
+)
 from engine.training.mix_batches import SILENT, MixBatch, draw_batch
 from engine.training.mix_crops import CropSet
 from engine.training.mix_material import MixSongs
@@ -54,6 +60,10 @@ __all__ = ["MixTraining", "load_mix_net", "measure_mix", "mix_scores", "train_mi
 
 #: How :func:`~engine.training.resuming.run_job` names the network's weights.
 _MODEL: Final = "model."
+#: Channels of a checkpoint's bottleneck; without one the widest network has 1536.
+_MOST_BOTTLENECK: Final = 4096
+#: Widest network, in published ones.
+_MOST_WIDTH: Final = 4.0
 #: Metrics by what makes an example bad.
 _AUC_OF: Final[dict[str, Condition]] = {
     "auc_key": "unmatched-key",
@@ -86,7 +96,7 @@ class MixTraining:
     seed: int = 0
     epochs: int = 30
     batch: int = 12
-    summed: int = 108
+    summed: int = 36
     learning_rate: float = 1e-4
     decaying: bool = False
     crop_beats: int = 16
@@ -111,9 +121,7 @@ class MixTraining:
         net = values.pop("net")
         for name in ("recorded", "clean", "bleed_db"):
             values |= dict(zip((f"{name}_first", f"{name}_last"), values.pop(name), strict=True))
-        mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
-        mel["mel_frames_per_beat"] = FRAMES_PER_BEAT
-        return {**{f"net_{name}": value for name, value in net.items()}, **values, **mel}
+        return {**{f"net_{name}": value for name, value in net.items()}, **values, **_spectra()}
 
     def is_recorded(self, share: float, lot: float) -> bool:
         """Is this step on recordings, after ``share`` [0, 1] of all steps, for a lot in [0, 1)?"""
@@ -128,6 +136,12 @@ class MixTraining:
         """Learning rate after ``share`` [0, 1] of all steps."""
         fallen = 0.5 * (1 + math.cos(math.pi * share)) if self.decaying else 1.0
         return self.learning_rate * fallen
+
+
+def _spectra() -> dict[str, Plain]:
+    """What decides the planes, as a checkpoint records it."""
+    mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
+    return {**mel, "mel_frames_per_beat": FRAMES_PER_BEAT}
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
@@ -164,7 +178,7 @@ def train_mix(
 
     Raises:
         UsageError: no songs, or other settings or data than the run to go on with.
-        UnusableInput: the loss is no number any more.
+        UnusableInput: fewer than two compositions can be read, or the loss is no number any more.
         MissingDependency: the state to go on with is damaged.
         UnwritableOutput: the checkpoint cannot be written.
     """
@@ -237,22 +251,35 @@ def load_mix_net(path: Path, kind: NetKind) -> MixNet:
     """A trained network in evaluation mode.
 
     Raises:
-        MissingDependency: the checkpoint is not there, damaged, or not of this kind.
+        MissingDependency: the checkpoint is not there, damaged, not of this kind, or its network
+            has seen other spectra than are made here.
     """
     checkpoint = load_checkpoint(path, kind)
-    record = checkpoint.info.settings
-    settings = NetSettings(
-        kind,
-        width=float(record.get("net_width") or 1.0),
-        bottleneck=int(record.get("net_bottleneck") or 0),
-        joint_width=float(record.get("net_joint_width") or 0.0),
-        meeting=bool(record.get("net_meeting") or False),
-        mels=int(record.get("net_mels") or MEL.mels),
-    )
-    net = MixNet(settings)
-    load_weights(net, checkpoint, prefix=_MODEL)
+    with recorded_settings(checkpoint) as said:
+        settings = _net_of(said, kind)
+    net = build_network(lambda: MixNet(settings), checkpoint, prefix=_MODEL)
     _fast_layout(net)
-    return net.eval()
+    return net
+
+
+def _net_of(said: Recorded, kind: NetKind) -> NetSettings:
+    """The network of a record; what older records do not tell is as it was then.
+
+    Raises:
+        ValueError: no network can be built of it, or it is of other spectra.
+    """
+    for name, made in {**_spectra(), "net_mels": MEL.mels}.items():
+        told = said.settings.get(name)
+        if told is not None and told != made:
+            raise ValueError(f"its spectra differ: {name} is {told!r:.40}, expected {made}")
+    return NetSettings(
+        kind,
+        width=said.number("net_width", least=0.0, most=_MOST_WIDTH, default=1.0),
+        bottleneck=said.whole("net_bottleneck", least=0, most=_MOST_BOTTLENECK, default=0),
+        joint_width=said.number("net_joint_width", least=0.0, most=_MOST_WIDTH, default=0.0),
+        meeting=said.flag("net_meeting", default=False),
+        mels=MEL.mels,
+    )
 
 
 class _Course:
@@ -261,14 +288,16 @@ class _Course:
     def __init__(self, material: Sequence[MixSongs], settings: MixTraining) -> None:
         self._recorded, *self._drawn = material
         self._settings = settings
-        usable = [sum(song.whole.size > 0 for song in songs.songs) for songs in material]
-        if min(usable) < 2:
+        usable = [[song for song in songs.songs if song.whole.size] for songs in material]
+        compositions = min(len({song.group for song in songs}) for songs in usable)
+        if compositions < 2:
             raise UsageError(
-                f"{min(usable)} songs are too few to train on.",
+                f"There are too few compositions to train on: {compositions}, and two or more "
+                "are needed.",
                 hint="Give more songs with vocals, harmony and drums.",
                 code="no_examples",
             )
-        self.steps = settings.epochs * -(-sum(usable) // settings.batch)
+        self.steps = settings.epochs * -(-sum(map(len, usable)) // settings.batch)
         self.data_sha = " ".join(songs.data_sha for songs in material)
 
     def batch(self, number: int) -> MixBatch:

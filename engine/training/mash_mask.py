@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
-from engine.errors import MissingDependency, UnusableInput
+from engine.errors import UnusableInput
 from engine.mashup.ducking import BAND_EDGES_HZ
 from engine.models.mash_mask import (
     SAMPLE_RATE,
@@ -34,7 +34,12 @@ from engine.models.mash_mask import (
     mask_loss,
     spectra,
 )
-from engine.training.checkpoints import Checkpoint, load_checkpoint, load_weights
+from engine.training.checkpoints import (
+    Recorded,
+    build_network,
+    load_checkpoint,
+    recorded_settings,
+)
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.song_masher import Triple
 
@@ -44,6 +49,10 @@ KIND: Final = "mash-mask"
 _CLIP_NORM: Final = 1.0
 #: The bands that a network was trained for, as its checkpoint tells them.
 _BANDS_HZ: Final = " ".join(f"{edge:g}" for edge in BAND_EDGES_HZ)
+#: Of a checkpoint's network; the preset has 48 channels and six dilations up to 32.
+_MOST_WIDTH: Final = 4096
+_MOST_LAYERS: Final = 64
+_MOST_DILATION: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -166,24 +175,24 @@ def load_mask_network(path: Path) -> MaskNetwork:
         MissingDependency: it is not there, damaged, of another kind, or hears other bands.
     """
     checkpoint = load_checkpoint(path, KIND)
-    model = MaskNetwork(_config_of(checkpoint))
-    load_weights(model, checkpoint, prefix="model.")
-    return model.eval()
+    with recorded_settings(checkpoint) as said:
+        config = _config_of(said)
+    return build_network(lambda: MaskNetwork(config), checkpoint, prefix="model.")
 
 
-def _config_of(checkpoint: Checkpoint) -> MaskConfig:
-    settings = checkpoint.info.settings
-    try:
-        if settings["bands_hz"] != _BANDS_HZ:
-            raise ValueError(f"bands of {settings['bands_hz']} Hz")
-        dilations = tuple(int(step) for step in str(settings["dilations"]).split())
-        return MaskConfig(int(settings["width"] or 0), dilations)
-    except (KeyError, ValueError) as error:
-        raise MissingDependency(
-            f"The checkpoint {checkpoint.path} is of another network ({error}).",
-            hint="Train it again: dawlink train song-masher.",
-            code="checkpoint_mismatch",
-        ) from error
+def _config_of(said: Recorded) -> MaskConfig:
+    """The network of a record.
+
+    Raises:
+        ValueError: no network can be built of it, or it is of other bands.
+    """
+    bands, dilations = (str(said.settings.get(name)) for name in ("bands_hz", "dilations"))
+    if bands != _BANDS_HZ:
+        raise ValueError(f"bands of {bands:.40} Hz, expected {_BANDS_HZ}")
+    steps = tuple(int(step) for step in dilations.split())
+    if len(steps) > _MOST_LAYERS or not all(1 <= step <= _MOST_DILATION for step in steps):
+        raise ValueError(f"dilations {dilations:.40}")
+    return MaskConfig(said.whole("width", least=1, most=_MOST_WIDTH), steps)
 
 
 def _draw(

@@ -130,9 +130,19 @@ def draw_batch(
         beats: length of what is heard.
         rng: decides everything.
         bleed_db: level of the other stems of its song in every stem; None for clean stems.
+
+    Raises:
+        UnusableInput: fewer than two compositions can be read, so nothing can be put together.
     """
     planes = _Planes(material, beats, rng, bleed_db)
     items = _items(material, songs, planes, rng)
+    if len(items) < 2:
+        raise UnusableInput(
+            f"Of {len(material.songs)} songs {len(items)} could be read for a step of training, "
+            "which needs two compositions or more.",
+            hint="Give more songs whose vocals, harmony and drums can be read and are not silent.",
+            code="no_examples",
+        )
     made = _Triples()
     for number, item in enumerate(items):
         own = planes.of(item)

@@ -29,8 +29,13 @@ from torch.nn import functional
 
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
-from engine.models.song_masher import Defects, MasherConfig, SongMasher, spectrum
-from engine.training.checkpoints import Plain, load_checkpoint, load_weights
+from engine.models.song_masher import Defects, MasherConfig, Part, SongMasher, spectrum
+from engine.training.checkpoints import (
+    Plain,
+    build_network,
+    load_checkpoint,
+    recorded_settings,
+)
 from engine.training.resuming import Job, Outcome, run_job
 
 __all__ = [
@@ -46,6 +51,9 @@ KIND: Final = "song-masher"
 #: Examples kept as planes, 12 MB a minute.
 _KEPT: Final = 64
 _RATES: Final = {"magnitude": 1e-3, "phase": 0.05}
+_PARTS: Final[Mapping[str, Part]] = {"magnitude": "magnitude", "phase": "phase"}
+#: Of a checkpoint's network; published is 256.
+_MOST_WIDTH: Final = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,19 +194,16 @@ def load_song_masher(path: Path) -> SongMasher:
     """The network of a checkpoint.
 
     Raises:
-        MissingDependency: it is not there, damaged, or of another kind.
+        MissingDependency: it is not there, damaged, of another kind, or of another size.
     """
     checkpoint = load_checkpoint(path, KIND)
-    settings = checkpoint.info.settings
-    names = [entry.name for entry in dataclasses.fields(Defects)]
-    config = MasherConfig(
-        part="phase" if settings["part"] == "phase" else "magnitude",
-        width=int(settings["width"] or 0),
-        defects=Defects(*(bool(settings[name]) for name in names)),
-    )
-    model = SongMasher(config)
-    load_weights(model, checkpoint, prefix="model.")
-    return model.eval()
+    with recorded_settings(checkpoint) as said:
+        config = MasherConfig(
+            part=_PARTS[str(said.settings["part"])],
+            width=said.whole("width", least=1, most=_MOST_WIDTH),
+            defects=Defects(*(said.flag(entry.name) for entry in dataclasses.fields(Defects))),
+        )
+    return build_network(lambda: SongMasher(config), checkpoint, prefix="model.")
 
 
 def _batch(

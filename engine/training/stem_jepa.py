@@ -19,10 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from engine.errors import MissingDependency, UnusableInput
+from engine.errors import UnusableInput
 from engine.models.log_mel import Bands, MelStatistics
 from engine.models.stem_jepa import JepaConfig, StemJepa
-from engine.training.checkpoints import Checkpoint, load_checkpoint, load_weights
+from engine.training.checkpoints import (
+    Checkpoint,
+    build_network,
+    load_checkpoint,
+    recorded_settings,
+)
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import SongArray, draw_batch
@@ -45,9 +50,18 @@ __all__ = [
 KIND: Final = "stem-jepa"
 #: Draws for validation come from this stream, draws for training from the steps' numbers.
 _VALIDATION_STREAM: Final = 2**31
-#: What a checkpoint says about its network.
-_SIZES: Final = ("width", "depth", "heads", "predictor_width", "predictor_layers")
+#: What a checkpoint says about its network, and the most of each; published are 768, 12, 12, 1024
+#: and 6.
+_SIZES: Final[Mapping[str, int]] = {
+    "width": 8192,
+    "depth": 128,
+    "heads": 8192,
+    "predictor_width": 16384,
+    "predictor_layers": 128,
+}
 _STATISTICS: Final = ("mel_mean", "mel_std")
+#: Log-mel values lie within this [natural log of power].
+_MOST_LOG: Final = 1000.0
 _BANDS: Final[Mapping[str, Bands]] = {"mel": "mel", "semitones": "semitones"}
 
 
@@ -111,29 +125,22 @@ def load_stem_jepa(path: Path) -> StemJepa:
     """The network of a checkpoint, ready to embed.
 
     Raises:
-        MissingDependency: it is not there, damaged, or of another kind.
+        MissingDependency: it is not there, damaged, of another kind, or of another size.
     """
     checkpoint = load_checkpoint(path, KIND)
-    settings = checkpoint.info.settings
-    try:
-        sizes = {name: int(settings[name] or 0) for name in _SIZES}
-        relative = bool(settings.get("relative", False))
-        statistics = MelStatistics(*(float(settings[name] or 0.0) for name in _STATISTICS))
-        bands = _BANDS[str(settings.get("bands", "mel"))]
-        centred = bool(settings.get("centred", False))
-        model = StemJepa(
-            JepaConfig(
-                **sizes, relative=relative, bands=bands, centred=centred, statistics=statistics
-            )
+    with recorded_settings(checkpoint) as said:
+        sizes = {name: said.whole(name, least=1, most=most) for name, most in _SIZES.items()}
+        statistics = MelStatistics(
+            *(said.number(name, least=-_MOST_LOG, most=_MOST_LOG) for name in _STATISTICS)
         )
-    except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise MissingDependency(
-            f"The checkpoint {path} does not say how its network is built ({error}).",
-            hint="Train it again with dawlink train, or choose another model with --model.",
-            code="checkpoint_mismatch",
-        ) from error
-    load_weights(model, _with_target(checkpoint), prefix="model.")
-    return model.eval()
+        config = JepaConfig(
+            **sizes,
+            relative=said.flag("relative", default=False),
+            bands=_BANDS[str(said.settings.get("bands", "mel"))],
+            centred=said.flag("centred", default=False),
+            statistics=statistics,
+        )
+    return build_network(lambda: StemJepa(config), _with_target(checkpoint), prefix="model.")
 
 
 def _with_target(checkpoint: Checkpoint) -> Checkpoint:

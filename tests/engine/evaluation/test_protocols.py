@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnusableInput, UsageError
+from engine.errors import MissingDependency, UnusableInput, UsageError
 from engine.evaluation.plots import draw_report
 from engine.evaluation.protocols import evaluate, parse_protocol, rankers_for
 from tests.engine.evaluation.material import Constant, SameLevelMixtures, song
@@ -42,6 +42,22 @@ def test_few_songs_are_said_to_be_few() -> None:
 def test_without_names_every_model_that_is_there_takes_part() -> None:
     names = [ranker.name for ranker in rankers_for(None)]
     assert names[:4] == ["random", "chroma", "automashupper-tool", "automashupper"]
+
+
+def test_only_a_model_that_is_not_there_is_left_out_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.models.registry.SHIPPED", tmp_path / "none")
+    names = [ranker.name for ranker in rankers_for(None, folders=(tmp_path,))]
+    assert names == ["random", "chroma", "automashupper-tool", "automashupper"]
+    for name in ("premixnet", "fit"):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(b"cut off")
+        with pytest.raises(MissingDependency) as caught:
+            rankers_for(None, folders=(tmp_path,))
+        assert caught.value.code == "checkpoint_damaged"
+        assert caught.value.hint
+        path.unlink()
 
 
 @pytest.mark.parametrize("names", ["", "random,random", "nonesuch"])

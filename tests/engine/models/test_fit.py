@@ -13,7 +13,7 @@ from engine.models.fit_checkpoint import load_fit
 from engine.models.fit_curves import JUDGED, Curve, FitCurves
 from engine.models.fit_net import PITCH_INPUTS, FitSizes, beat_input, shapes_of
 from engine.models.ranker import Search
-from engine.training.checkpoints import CheckpointInfo, save_checkpoint
+from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.fit_towers import FitTowers
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
@@ -32,10 +32,11 @@ CURVES = FitCurves(
     judge=0.5,
     judged=dict.fromkeys(JUDGED, Curve((0.7,) * 4, (-0.1,) * 4)),
 )
+HOSTILE = [float("nan"), float("inf"), 1e308, 10**400, "x", True, None]
 SHIFTS = Search(semitones=tuple(range(-3, 4)), keep=8)
 
 
-def written(path: Path, *, kind: str = "fit", **changes: float) -> Path:
+def written(path: Path, *, kind: str = "fit", **changes: Plain) -> Path:
     """A checkpoint whose stem tower is its voice tower, so that every part fits itself best."""
     weights = FitTowers(SIZES, seed=2).weights()
     for name in weights:
@@ -171,6 +172,49 @@ def test_checkpoints_that_cannot_be_trusted_are_refused(tmp_path: Path) -> None:
         with pytest.raises(MissingDependency) as error:
             load_fit(tmp_path / "other.safetensors")
         assert error.value.code == code
+
+
+@pytest.mark.parametrize("name", ["channels", "judge_width", "harmony.slope.4", "group.scale"])
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: f"{value!r:.9}")
+def test_numbers_that_cannot_be_meant_are_refused(tmp_path: Path, name: str, value: Plain) -> None:
+    path = written(tmp_path / "fit.safetensors", **{name: value})
+    with pytest.raises(MissingDependency, match=name) as error:
+        load_fit(path)
+    assert error.value.code == "checkpoint_mismatch"
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5])
+def test_widths_that_cannot_be_meant_are_refused(tmp_path: Path, value: float) -> None:
+    with pytest.raises(MissingDependency, match="channels"):
+        load_fit(written(tmp_path / "fit.safetensors", channels=value))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[" * 100_000,
+        '{"kind": "fit", "version": Infinity, "settings": {}, "tensors_sha": ""}',
+        '{"kind": "fit", "version": NaN, "settings": {}, "tensors_sha": ""}',
+        '{"kind": "fit", "version": 1, "settings": [], "tensors_sha": ""}',
+    ],
+)
+def test_an_unreadable_record_is_refused(tmp_path: Path, record: str) -> None:
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "fit.safetensors"
+    save_file({"a": np.zeros(2, np.float16)}, path, metadata={"dawlink": record})
+    with pytest.raises(MissingDependency) as error:
+        load_fit(path)
+    assert error.value.code == "checkpoint_damaged"
+
+
+def test_weights_of_a_type_that_numpy_lacks_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fit.safetensors"
+    weights = {"a": torch.zeros(4, dtype=torch.float8_e5m2)}
+    save_checkpoint(path, weights, info=CheckpointInfo("fit"))
+    with pytest.raises(MissingDependency) as error:
+        load_fit(path)
+    assert error.value.code == "checkpoint_damaged"
 
 
 def test_a_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:

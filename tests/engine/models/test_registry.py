@@ -7,7 +7,7 @@ import torch
 
 from engine.errors import MissingDependency
 from engine.models.huang import MixNet, NetKind, NetSettings
-from engine.models.registry import load_ranker
+from engine.models.registry import SHIPPED, load_ranker
 from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 
 KINDS: tuple[NetKind, ...] = ("premixnet", "postmixnet")
@@ -41,6 +41,16 @@ def test_a_damaged_or_foreign_checkpoint_says_the_way_out(kind: NetKind, tmp_pat
     checkpoint(tmp_path, other, named=kind)
     with pytest.raises(MissingDependency, match=f"not a {kind}"):
         load_ranker(kind, folders=(tmp_path,))
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_what_comes_with_dawlink_is_read(path: Path) -> None:
+    from engine.models.shipped_mask import SHIPPED_MASK, load_duck_network
+
+    if path == SHIPPED_MASK:
+        assert load_duck_network() is not None
+    else:
+        assert load_ranker(path.stem).name == path.stem
 
 
 def test_half_precision_weights_work_in_single(tmp_path: Path) -> None:

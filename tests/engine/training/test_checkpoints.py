@@ -13,8 +13,12 @@ from engine.errors import MissingDependency, UnwritableOutput
 from engine.training.checkpoints import (
     CHECKPOINT_VERSION,
     CheckpointInfo,
+    Plain,
+    Recorded,
+    build_network,
     load_checkpoint,
     load_weights,
+    recorded_settings,
     save_checkpoint,
 )
 
@@ -109,7 +113,34 @@ def test_a_newer_one_says_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert load_checkpoint(path, "premixnet").info.version == CHECKPOINT_VERSION + 1
 
 
-@pytest.mark.parametrize("record", ["", "[]", "{}", '{"version": "x"}', '{"version": 1}'])
+def record_with(**values: str) -> str:
+    """A record's JSON in which some values are replaced by these."""
+    plain = {"kind": '"premixnet"', "settings": "{}", "data_sha": '""', "metrics": "{}"}
+    parts = {**plain, "version": "1", "tensors_sha": '""', **values}
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in parts.items()) + "}"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": "x"}',
+        '{"version": 1}',
+        "[" * 100_000,
+        record_with(version="Infinity"),
+        record_with(version="NaN"),
+        record_with(version="1e999"),
+        record_with(version="9" * 5000),
+        record_with(version="[1]"),
+        record_with(metrics='{"loss": ' + "9" * 4000 + "}"),
+        record_with(metrics="[]"),
+        record_with(settings="[]"),
+        record_with(settings='{"width": [1]}'),
+        record_with(settings='{"width": {"a": 1}}'),
+    ],
+)
 def test_an_unreadable_record(tmp_path: Path, record: str) -> None:
     path = tmp_path / "net.safetensors"
     save_file({"a": torch.zeros(2)}, path, {"dawlink": record})
@@ -134,6 +165,80 @@ def test_weights_of_another_size_are_refused_and_nothing_is_changed(tmp_path: Pa
             load_weights(wrong, checkpoint, prefix="m.")
         assert caught.value.code == "checkpoint_mismatch"
         assert all(torch.equal(v, before[k]) for k, v in wrong.state_dict().items())
+
+
+HOSTILE = [float("nan"), float("inf"), 10**400, 1e308, -1, "3", "x", True, 3.5]
+
+
+def shown(value: Plain) -> str:
+    return f"{value!r:.9}"
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, None], ids=shown)
+def test_whole_numbers_are_read_within_bounds(value: Plain) -> None:
+    with pytest.raises(ValueError, match="width"):
+        Recorded({"width": value}).whole("width", least=0, most=100)
+    assert Recorded({"width": 3.0}).whole("width", least=3, most=3) == 3
+
+
+@pytest.mark.parametrize("value", [value for value in HOSTILE if value != 3.5], ids=shown)
+def test_numbers_are_read_within_bounds(value: Plain) -> None:
+    with pytest.raises(ValueError, match="width"):
+        Recorded({"width": value}).number("width", least=0.0, most=100.0)
+    assert Recorded({"width": 3}).number("width", least=0.0, most=100.0) == 3.0
+
+
+def test_what_is_not_told_has_its_default_or_is_asked_for() -> None:
+    empty = Recorded({"none": None})
+    assert empty.whole("width", least=1, most=9, default=7) == 7
+    assert empty.flag("none", default=False) is False
+    assert Recorded({"on": True}).flag("on") is True
+    for wrong in (empty, Recorded({"on": 1}), Recorded({"on": "no"})):
+        with pytest.raises(ValueError, match="on"):
+            wrong.flag("on")
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError, ValueError, OverflowError, KeyError, ZeroDivisionError]
+)
+def test_settings_that_build_nothing_are_refused(tmp_path: Path, error: type[Exception]) -> None:
+    checkpoint = load_checkpoint(saved(tmp_path), "premixnet")
+    with pytest.raises(MissingDependency) as caught, recorded_settings(checkpoint):
+        raise error("so wide")
+    assert caught.value.code == "checkpoint_mismatch"
+    assert "so wide" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_network_that_asks_for_more_than_the_file_holds_is_never_built(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    source = torch.nn.Linear(3, 2)
+    save_checkpoint(path, source.state_dict(), info=INFO)
+    checkpoint = load_checkpoint(path, "premixnet")
+    built: list[str] = []
+
+    def build(inputs: int) -> torch.nn.Linear:
+        net = torch.nn.Linear(inputs, 2)
+        built.append(net.weight.device.type)
+        return net
+
+    with pytest.raises(MissingDependency) as caught:
+        build_network(lambda: build(1 << 45), checkpoint)  # 256 TB
+    assert caught.value.code == "checkpoint_mismatch"
+    assert built == ["meta"]
+    net = build_network(lambda: build(3), checkpoint)
+    assert torch.equal(net.weight, source.weight)
+    assert not net.training
+    assert net.weight.device.type == "cpu"
+
+
+def test_weights_of_no_known_type_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    four_bits = torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    checkpoint = checkpoints.Checkpoint(path, INFO, {"weight": four_bits})
+    with pytest.raises(MissingDependency) as caught:
+        load_weights(torch.nn.PReLU(2), checkpoint)
+    assert caught.value.code == "checkpoint_mismatch"
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from engine.mashup.generation import Condition, Label
 from engine.models.beat_mel import FRAMES_PER_BEAT, half_decibels
 from engine.models.huang import MixNet, NetKind, NetSettings
 from engine.models.mel import MEL
-from engine.training.checkpoints import load_checkpoint
+from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.training.huang import MixTraining, load_mix_net, measure_mix, mix_scores, train_mix
 from engine.training.mix_crops import CropSet
 from tests.engine.training.songs_to_mix import ToySongs
@@ -165,9 +165,84 @@ def test_a_checkpoint_scores_as_the_net_that_made_it(tmp_path: Path, held_out: C
         load_mix_net(out, "postmixnet")
 
 
+def recorded(path: Path, **changes: Plain) -> Path:
+    """A checkpoint of :func:`tiny` whose record says something else."""
+    settings = tiny().record | changes
+    weights = MixNet(tiny().net).state_dict()
+    tensors = {f"model.{name}": value for name, value in weights.items()}
+    save_checkpoint(path, tensors, info=CheckpointInfo("premixnet", settings))
+    return path
+
+
+@pytest.mark.parametrize("name", ["net_width", "net_bottleneck", "net_joint_width"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, 10**30, -1, "x", True])
+def test_sizes_that_cannot_be_meant_are_refused(tmp_path: Path, name: str, value: Plain) -> None:
+    with pytest.raises(MissingDependency, match=name) as caught:
+        load_mix_net(recorded(tmp_path / "a.safetensors", **{name: value}), "premixnet")
+    assert caught.value.code == "checkpoint_mismatch"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"net_width": 4.0, "net_joint_width": 4.0, "net_bottleneck": 0},
+        {"net_bottleneck": 0, "net_meeting": True},
+        {"net_meeting": "no"},
+        {"net_mels": 10**12},
+    ],
+)
+def test_networks_that_are_not_the_weights_are_refused(
+    tmp_path: Path, changes: dict[str, Plain]
+) -> None:
+    with pytest.raises(MissingDependency) as caught:
+        load_mix_net(recorded(tmp_path / "a.safetensors", **changes), "premixnet")
+    assert caught.value.code == "checkpoint_mismatch"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mel_hop_samples": 160},
+        {"mel_highest_hz": 8000.0},
+        {"mel_frames_per_beat": 8},
+        {"mel_mels": 80},
+        {"mel_sample_rate": float("nan")},
+        {"net_mels": 64},
+    ],
+)
+def test_a_network_of_other_spectra_is_refused(tmp_path: Path, changes: dict[str, Plain]) -> None:
+    path = recorded(tmp_path / "a.safetensors", **changes)
+    with pytest.raises(MissingDependency, match=f"spectra differ: {next(iter(changes))}") as caught:
+        load_mix_net(path, "premixnet")
+    assert caught.value.code == "checkpoint_mismatch"
+    assert caught.value.hint
+
+
+def test_a_record_that_does_not_tell_its_spectra_is_read(tmp_path: Path) -> None:
+    unsaid: dict[str, Plain] = {name: None for name in tiny().record if name.startswith("mel_")}
+    path = recorded(tmp_path / "a.safetensors", **unsaid, net_mels=None, net_meeting=None)
+    assert load_mix_net(path, "premixnet").settings == tiny().net
+
+
 def test_too_few_songs(tmp_path: Path, held_out: CropSet) -> None:
     with pytest.raises(UsageError, match="too few"):
         train_mix([ToySongs(1)], held_out, tiny(), out=tmp_path / "a.safetensors")
+
+
+def test_variants_of_one_composition_are_too_few(tmp_path: Path, held_out: CropSet) -> None:
+    songs = ToySongs(6)
+    songs.songs = [replace(song, group="the same") for song in songs.songs]
+    for material in ([songs], [ToySongs(6), songs]):
+        with pytest.raises(UsageError, match="too few") as caught:
+            train_mix(material, held_out, tiny(), out=tmp_path / "a.safetensors")
+        assert caught.value.code == "no_examples"
+
+
+def test_steps_are_counted_by_songs(tmp_path: Path, held_out: CropSet) -> None:
+    songs = ToySongs(8)
+    songs.songs = [replace(song, group=str(i // 2)) for i, song in enumerate(songs.songs)]
+    made = train_mix([songs], held_out, tiny(epochs=1), out=tmp_path / "a.safetensors")
+    assert made.steps_done == 2
 
 
 @pytest.mark.parametrize("kind", ["premixnet", "postmixnet"])

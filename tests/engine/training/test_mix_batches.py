@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from engine.errors import UnusableInput
 from engine.mashup.generation import MOST_SEMITONES, StemUse
 from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT
 from engine.models.mel import MEL
@@ -122,6 +124,40 @@ def test_variations_change_the_sound_and_not_the_notes(seed: int) -> None:
     assert made.min() >= FLOOR_DB
     assert set(made.argmax(axis=1)) == {40}
     assert not np.array_equal(made, plane)
+
+
+class FewReadable(ToySongs):
+    """All songs but the first few are silent, or cannot be read."""
+
+    def __init__(self, readable: int, *, silent: bool) -> None:
+        super().__init__(9)
+        self._readable = {song.id for song in self.songs[:readable]}
+        self._silent = silent
+
+    def plane(
+        self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
+    ) -> NDArray[np.float32]:
+        made = super().plane(use, beats=beats, tempo_bpm=tempo_bpm, sound=sound, bleed_db=bleed_db)
+        if use.song_id in self._readable:
+            return made
+        if not self._silent:
+            raise UnusableInput("This file is damaged.")
+        return np.full_like(made, -100.0)  # as silence is stored
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("readable", [0, 1])
+def test_a_step_needs_two_songs_that_can_be_read(readable: int, *, silent: bool) -> None:
+    for seed in range(4):  # among them those that ask for partners
+        with pytest.raises(UnusableInput, match=f"{readable} could be read") as caught:
+            batch(FewReadable(readable, silent=silent), seed)
+        assert caught.value.code == "no_examples"
+        assert caught.value.hint
+
+
+def test_two_songs_that_can_be_read_are_enough() -> None:
+    for seed in range(8):
+        assert batch(FewReadable(2, silent=True), seed).labels.count("good") == 2
 
 
 def test_one_level_of_bleed_for_all_stems_of_a_step() -> None:

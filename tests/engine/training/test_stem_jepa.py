@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.audio.waveform import Waveform
 from engine.errors import MissingDependency, UnusableInput, UsageError
 from engine.models.stem_jepa import JepaConfig, StemJepa
+from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.resuming import resume_path
 from engine.training.stem_jepa import (
     PUBLISHED_TRAINING,
@@ -21,6 +22,7 @@ from engine.training.stem_jepa import (
 )
 from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import draw_batch, draw_example, song_array
+from engine.training.stem_jepa_settings import plain_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -187,6 +189,39 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
     other = dataclasses.replace(TINY, batch=3)
     with pytest.raises(UsageError, match="changed: batch, the data"):
         train_stem_jepa([song(0)], other, out=out, resume=True, data_sha="bb")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"width": float("inf")},
+        {"width": 10**12},
+        {"width": 8192},
+        {"width": "x"},
+        {"width": True},
+        {"depth": 10**9},
+        {"depth": 128},
+        {"heads": -2},
+        {"predictor_width": 16384},
+        {"predictor_layers": float("nan")},
+        {"mel_mean": 10**400},
+        {"mel_std": float("nan")},
+        {"mel_std": "3"},
+        {"bands": "bark"},
+        {"relative": "yes"},
+    ],
+)
+def test_a_record_of_another_network_is_refused(tmp_path: Path, changes: dict[str, Plain]) -> None:
+    path = tmp_path / "m.safetensors"
+    weights = StemJepa(TINY.network).state_dict()
+    tensors = {f"model.{name}": value for name, value in weights.items()}
+    told = plain_settings(TINY)
+    save_checkpoint(path, tensors, info=CheckpointInfo("stem-jepa", told))
+    assert load_stem_jepa(path).config == TINY.network
+    save_checkpoint(path, tensors, info=CheckpointInfo("stem-jepa", told | changes))
+    with pytest.raises(MissingDependency) as caught:
+        load_stem_jepa(path)
+    assert caught.value.code == "checkpoint_mismatch"
 
 
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
