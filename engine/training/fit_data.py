@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import UnusableInput
 from engine.models.fit_net import BeatInput, beat_input
 from engine.training.arrangements import same_melody
-from engine.training.fit_windows import draw_window
+from engine.training.fit_windows import WINDOW_BEATS, draw_window
 from engine.training.midi_corpus import MidiSong
 
 __all__ = ["FitBank", "bank_of", "chosen", "chosen_windows", "joined", "make_bank", "prepared"]
@@ -44,7 +45,11 @@ class FitBank:
 
 
 def make_bank(songs: Sequence[MidiSong], windows: int, *, seed: int) -> FitBank:
-    """Windows from songs in random order, every song about equally often."""
+    """Windows from songs in random order, every song about equally often.
+
+    Raises:
+        UnusableInput: not one of the songs has a window.
+    """
     rng = np.random.default_rng(seed)
     bands = _other_bands(songs)
     groups = {name: i for i, name in enumerate(sorted({song.group for song in songs}))}
@@ -60,7 +65,13 @@ def make_bank(songs: Sequence[MidiSong], windows: int, *, seed: int) -> FitBank:
             if len(parts) == windows:
                 break
         if not parts:
-            raise ValueError("no song has a window in which a voice sings")
+            raise UnusableInput(
+                f"None of {len(songs)} MIDI songs has {WINDOW_BEATS} beats in which a melody is "
+                "sung over a bed.",
+                hint=f"Give songs of {WINDOW_BEATS // 4 + 1} bars or more whose melody is not "
+                "their only part.",
+                code="no_songs",
+            )
     return bank_of(parts, np.array(chosen), np.array([groups[songs[i].group] for i in chosen]))
 
 

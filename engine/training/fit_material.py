@@ -33,7 +33,7 @@ from engine.training.fit_library import (
     useful,
     whole_songs,
 )
-from engine.training.fit_windows import SongRows
+from engine.training.fit_windows import WINDOW_BEATS, SongRows
 from engine.training.material import open_libraries
 from engine.training.midi_audio.index import corpus_songs, is_midi_corpus
 from engine.training.midi_corpus import (
@@ -52,6 +52,8 @@ __all__ = ["FitMaterial", "RollWindows", "WindowSource", "mixed", "open_fit_mate
 _PAIRS_PER_SONG: Final = 2
 _PAIRS_SEED: Final = 5
 _FEWEST_GROUPS: Final = 2
+#: Windows begin in any bar but the last possible one.
+_FEWEST_BEATS: Final = WINDOW_BEATS + 4
 
 
 class WindowSource(Protocol):
@@ -177,6 +179,8 @@ def open_fit_material(
     val_notes = [s for corpus in corpora for s in _usable(corpus) if s.split == "val"]
     val_songs = [song for song in songs if song.split == "val"]
     _check_split([rolls, heard], [val_notes, val_songs], said)
+    if not val_songs:
+        _check_length(val_notes)
     sources: list[WindowSource] = [RollWindows(rolls)] if rolls else []
     if heard:
         sources.append(LibraryWindows(heard))
@@ -245,6 +249,18 @@ def _check_split(
         "beside them.",
         code="no_songs",
     )
+
+
+def _check_length(songs: Sequence[MidiSong]) -> None:
+    """Said before training: without one window there is nothing to measure after it."""
+    longest = max(song.beats for song in songs)
+    if longest < _FEWEST_BEATS:
+        raise UnusableInput(
+            f"The longest MIDI song to validate with has {longest} beats, {_FEWEST_BEATS} are "
+            "needed.",
+            hint="Give whole songs.",
+            code="no_songs",
+        )
 
 
 def _joined_pairs(parts: Sequence[WindowPairs]) -> WindowPairs:

@@ -4,8 +4,9 @@ A mashup is a folder of three audio files named ``first``, ``second`` and ``mix`
 what somebody made of them, beginning together. Where the data hold such folders they are taken; as
 published, 5 % of them are held out (here by the hash of their audio). Otherwise the data are
 multitrack songs or libraries, and the generator makes mashups of them
-(:mod:`engine.training.mashup_triples`); then a fifth of the compositions is held out before
-anything is paired, so no held-out song is ever trained on.
+(:mod:`engine.training.mashup_triples`); then songs are held out before anything is paired, those
+that the list of a rendered corpus names or else a fifth of the compositions, so no held-out song is
+ever trained on. Songs listed for tests are not touched.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.models.mash_mask import SAMPLE_RATE
 from engine.models.song_masher import LONGEST_S
 from engine.training.mashup_triples import make_triples, planned_triples
-from engine.training.material import open_material
+from engine.training.material import open_material, split_songs
 from engine.training.requests import Tell, TrainRequest
 from engine.training.song_masher import Triple
 
@@ -103,8 +104,8 @@ def mashup_sets(
         stretcher: the best there is when None.
 
     Raises:
-        UnusableInput: no such folder, neither mashups nor multitrack songs, or songs that the
-            generator finds no partners for.
+        UnusableInput: no such folder, neither mashups nor multitrack songs, songs that the
+            generator finds no partners for, or none that may be trained on.
         SomeItemsFailed: it was stopped before all mashups were rendered.
     """
     given = find_mashups(request.data)
@@ -112,9 +113,10 @@ def mashup_sets(
         return _given(given)
     work = request.out.with_name(f"{request.out.stem}-songs")
     material = open_material(request.data, work, jobs=request.jobs, tell=tell)
+    parts = split_songs(material.db, request.data, share=HELD_OUT_SHARE, seed=request.seed)
     made: list[list[Path]] = []
     folder = request.out.with_name(f"{request.out.stem}-mashups")
-    for part in material.db.split(HELD_OUT_SHARE, request.seed):
+    for part in (parts.train, parts.held_out):
         made.append(
             _generated(
                 part,
@@ -127,13 +129,15 @@ def mashup_sets(
         )
     if not made[0]:
         raise UnusableInput(
-            f"No mashup can be made of {len(material.db.songs)} songs.",
+            f"No mashup can be made of {len(parts.train.songs)} songs.",
             hint="Give five songs or more with vocals, drums and bass or other, four bars or "
             "longer, of like tempo and key.",
             code="no_mashups",
         )
     return _sets(
-        {path.name: path for path in made[0]}, {p.name: p for p in made[1]}, material.notes
+        {path.name: path for path in made[0]},
+        {path.name: path for path in made[1]},
+        (*material.notes, *parts.notes),
     )
 
 

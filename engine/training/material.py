@@ -2,25 +2,38 @@
 
 A folder that is a library is read as it is. All others are added to one library beside the
 checkpoint, as ``dawlink add --stems`` would, so a second run finds everything done. Where a library
-was rendered from a MIDI corpus its list says which songs are variants of one composition.
+was rendered from a MIDI corpus its list says which songs are variants of one composition, which are
+trained on, and which are kept for tests and take no part.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
 from engine.library.library import Library
 from engine.library.sqlite import DATABASE_NAME
 from engine.mashup.database import MashupDB, MashupSong
-from engine.training.midi_audio.listing import groups_of
+from engine.training.midi_audio.listing import groups_of, read_listing
+from engine.training.midi_corpus import Split
 from engine.training.requests import Tell
 
-__all__ = ["LibrarySongs", "Material", "open_libraries", "open_material"]
+__all__ = [
+    "LibrarySongs",
+    "Material",
+    "SplitSongs",
+    "open_libraries",
+    "open_material",
+    "split_songs",
+]
+
+#: Of two words on one song the stricter holds.
+_STRICTNESS: Final[Mapping[Split, int]] = {"train": 0, "val": 1, "test": 2}
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,59 @@ def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
     if not songs:
         raise _nothing(data, errors)
     return Material(MashupDB(tuple(songs.values())), tuple(error.message for error in errors))
+
+
+@dataclass(frozen=True, eq=False)
+class SplitSongs:
+    """Songs to train on, songs held out, and what a person should know."""
+
+    train: MashupDB
+    held_out: MashupDB
+    notes: tuple[str, ...] = ()
+
+
+def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) -> SplitSongs:
+    """Songs as the lists of their libraries say, compositions without a word there by lot.
+
+    Songs that are listed for tests take no part. Where songs are listed to train on and none to
+    validate on, the lot falls on those too. Both parts are in the order of ``db``.
+
+    Args:
+        db: all songs.
+        data: the folders that they were read from; a library may have a list.
+        share: of the compositions under the lot, that is held out.
+        seed: of the lot.
+
+    Raises:
+        UnusableInput: the lists leave nothing to train on.
+    """
+    listed = _listed(data)
+    said = [listed.get(song.id) for song in db.songs]
+    pairs = list(zip(db.songs, said, strict=True))
+    held_out = {song.id for song, split in pairs if split == "val"}
+    drawn = (None,) if held_out else (None, "train")
+    lot = MashupDB(tuple(song for song, split in pairs if split in drawn))
+    held_out.update(song.id for song in lot.split(share, seed)[1].songs)
+    usable = [song for song, split in pairs if split != "test"]
+    train = tuple(song for song in usable if song.id not in held_out)
+    if not train:
+        raise _nothing_to_train_on(data, said)
+    tests = said.count("test")
+    left_out = f"{tests} {'song is' if tests == 1 else 'songs are'} listed for tests and left out"
+    return SplitSongs(
+        MashupDB(train),
+        MashupDB(tuple(song for song in usable if song.id in held_out)),
+        (left_out,) if tests else (),
+    )
+
+
+def _listed(data: Sequence[Path]) -> dict[str, Split]:
+    """What each rendered song may be used for, by id."""
+    found: dict[str, Split] = {}
+    for song in (song for folder in data for song in read_listing(folder)):
+        known = found.get(song.song_id, song.split)
+        found[song.song_id] = max(known, song.split, key=_STRICTNESS.__getitem__)
+    return found
 
 
 def open_libraries(
@@ -105,4 +171,15 @@ def _nothing(data: Sequence[Path], errors: Sequence[DawlinkError]) -> UnusableIn
         hint="Give folders in which each song is a folder of files named by role: vocals, drums, "
         "bass, other.",
         code="no_songs",
+    )
+
+
+def _nothing_to_train_on(data: Sequence[Path], said: Sequence[Split | None]) -> UnusableInput:
+    tests = said.count("test")
+    kept = "tests" if tests == len(said) else "validation or tests" if tests else "validation"
+    return UnusableInput(
+        f"Every song of {', '.join(map(str, data))} is listed for {kept}.",
+        hint="Give --data that has songs to train on too: the MIDI corpus itself, or a folder of "
+        "multitrack songs.",
+        code="nothing_to_train_on",
     )

@@ -2,10 +2,11 @@
 
 The corpus is a folder, or an archive (tar) of one, with an ``index.csv`` of one row per file:
 ``file``, ``set``, ``group`` (the composition), ``split`` (train, val or test, by composition),
-``melody_part`` (``track:channel:…``, channels from 1), ``time_sig``, ``full_band``. Ticks are
-beats, so times are beats from the first downbeat whatever the tempo. The melody part is the vocal,
-channel 10 the drums, General MIDI programs 32 to 39 the bass, every other part ``other``. Read
-once, the notes of all songs lie in one ``.npz``.
+``melody_part`` (``track:channel:…``, channels from 1), ``time_sig``, ``full_band``. A row whose
+melody part says anything else has no melody. Ticks are beats, so times are beats from the first
+downbeat whatever the tempo. The melody part is the vocal, channel 10 the drums, General MIDI
+programs 32 to 39 the bass, every other part ``other``. Read once, the notes of all songs lie in
+one ``.npz``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -23,8 +27,10 @@ from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
 from engine.files import atomic_path, sha256_of
+from engine.training.midi_audio.score import open_midi
 
 __all__ = [
+    "INDEX_COLUMNS",
     "NOTE",
     "SHIPPABLE_SETS",
     "MidiCorpus",
@@ -32,7 +38,9 @@ __all__ = [
     "Split",
     "find_index",
     "load_corpus",
+    "melody_of",
     "open_index",
+    "read_index",
     "read_song",
 ]
 
@@ -40,6 +48,9 @@ Split = Literal["train", "val", "test"]
 
 #: Sets whose licences let a model that was trained on them be shipped.
 SHIPPABLE_SETS: Final = ("pop909_arr", "pop909_mma", "freedoom", "openmsx")
+
+#: Columns that every index has; ``dup_of``, ``key_sig`` and ``n_ts`` may be there too.
+INDEX_COLUMNS: Final = ("file", "set", "group", "split", "melody_part", "time_sig", "full_band")
 
 #: One note: first and last beat, MIDI pitch, velocity 1..127, part (counts within the song).
 NOTE: Final = np.dtype(
@@ -60,6 +71,18 @@ _BASS_PROGRAMS: Final = range(32, 40)
 _MOST_BEATS: Final = 2000.0
 _FEWEST_NOTES: Final = 32
 _ROLES: Final = ("vocals", "drums", "bass", "other")
+_CHANNELS: Final = range(1, 17)
+#: What reading a damaged ``.npz`` raises.
+_DAMAGED: Final = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +114,7 @@ class MidiSong:
 
 @dataclass(frozen=True, eq=False)
 class MidiCorpus:
-    """Songs in the order of the index, and the hash of what they were read from."""
+    """Songs in the order of the index, and the hash of that index."""
 
     songs: tuple[MidiSong, ...]
     data_hash: str
@@ -104,25 +127,53 @@ class MidiCorpus:
 def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
     """Read a corpus, or what an earlier call stored of it.
 
-    Only four-four songs with a melody and a whole band are taken.
+    Only four-four songs with a melody and a whole band are taken. Notes are read anew when the
+    archive, or a file of the folder that the index names, has changed.
 
     Args:
         data: folder with ``index.csv`` (at its top or one level down), or a tar archive of one.
         cache_dir: where archives are unpacked and notes are stored; the user's cache by default.
 
     Raises:
-        UnusableInput: there is no index, or nothing in it can be used.
+        UnusableInput: there is no index, it lacks columns, or nothing in it can be used.
     """
     cache = cache_dir if cache_dir is not None else _user_cache()
-    index = _index_of(_unpacked(data, cache))
+    folder = _unpacked(data, cache)
+    index = _index_of(folder)
+    rows = [row for row in read_index(index) if _is_wanted(row)]
     data_hash = sha256_of(index)
-    stored = cache / f"notes-{_LAYOUT}-{data_hash[:16]}.npz"
-    if not stored.is_file():
-        songs = list(_read_all(index))
+    content = folder.name if data.is_file() else _state_of(index.parent, rows)
+    stored = cache / f"notes-{_LAYOUT}-{_short_sha(f'{data_hash} {content}')}.npz"
+    songs = _restored(stored)
+    if songs is None:
+        found = (read_song(index.parent, row) for row in rows)
+        songs = [song for song in found if song is not None]
         if not songs:
-            raise UnusableInput(f"{index} names no usable song.", code="no_songs")
+            raise UnusableInput(
+                f"{index} names no usable song.",
+                hint="It must list readable four-four songs with full_band 1 and a melody_part "
+                "such as 1:4 (track 1, channel 4).",
+                code="no_songs",
+            )
         _store(stored, songs)
-    return MidiCorpus(tuple(_restored(stored)), data_hash)
+    return MidiCorpus(tuple(songs), data_hash)
+
+
+def _state_of(folder: Path, rows: Iterable[Mapping[str, str]]) -> str:
+    """Name, size and time of change [ns] of every listed file."""
+    lines = []
+    for row in rows:
+        try:
+            stat = (folder / row["file"]).stat()
+        except (OSError, ValueError):
+            lines.append(f"{row['file']}:missing")
+        else:
+            lines.append(f"{row['file']}:{stat.st_size}:{stat.st_mtime_ns}")
+    return "\n".join(lines)
+
+
+def _short_sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def open_index(data: Path, cache_dir: Path | None = None) -> Path:
@@ -147,8 +198,8 @@ def _unpacked(data: Path, cache: Path) -> Path:
     if not data.is_file():
         raise UnusableInput(f"{data} is neither a folder nor an archive.", code="no_corpus")
     stat = data.stat()
-    name = f"{data.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()
-    folder = cache / f"corpus-{hashlib.sha256(name).hexdigest()[:16]}"
+    name = f"{data.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    folder = cache / f"corpus-{_short_sha(name)}"
     done = folder / ".unpacked"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,36 +229,68 @@ def _index_of(folder: Path) -> Path:
     return found
 
 
-def _read_all(index: Path) -> Iterator[MidiSong]:
-    with index.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            wanted = row["full_band"] == "1" and row["time_sig"] == "4/4" and row["melody_part"]
-            if not wanted or row["split"] not in ("train", "val", "test") or row.get("dup_of"):
-                continue
-            song = read_song(index.parent, row)
-            if song is not None:
-                yield song
+def read_index(index: Path) -> list[dict[str, str]]:
+    """The rows of an index; what a short row lacks is empty.
+
+    Raises:
+        UnusableInput: it cannot be read, or lacks some of :data:`INDEX_COLUMNS`.
+    """
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="")
+            missing = [name for name in INDEX_COLUMNS if name not in (reader.fieldnames or ())]
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UnusableInput(
+            f"{index} cannot be read: {error}.",
+            hint="Save it as a table of comma-separated values in UTF-8.",
+            code="no_corpus",
+        ) from error
+    if missing:
+        count = len(INDEX_COLUMNS)
+        raise UnusableInput(
+            f"{index} is no index of MIDI songs: it has {count - len(missing)} of {count} columns.",
+            hint=f"Add {', '.join(missing)}, or move it away to have every MIDI file of the folder "
+            "counted as a song of its own.",
+            code="no_corpus",
+        )
+    return rows
+
+
+def melody_of(text: str) -> tuple[int, int] | None:
+    """Track and channel [0, 15] of a ``melody_part``; None where it does not say both."""
+    try:
+        track, channel = (int(part) for part in text.split(":")[:2])
+    except ValueError:
+        return None
+    return (track, channel - 1) if track >= 0 and channel in _CHANNELS else None
+
+
+def _is_wanted(row: Mapping[str, str]) -> bool:
+    is_whole = row["full_band"] == "1" and row["time_sig"] == "4/4"
+    is_named = row["split"] in ("train", "val", "test") and not row.get("dup_of")
+    return is_whole and is_named and melody_of(row["melody_part"]) is not None
 
 
 def read_song(folder: Path, row: Mapping[str, str]) -> MidiSong | None:
-    """The song of one row of the index; None when it is damaged or has too little in it.
+    """The song of one row of the index; None when it is damaged, or has no melody or too few notes.
 
     Args:
         folder: of the corpus.
         row: ``file``, ``set``, ``group``, ``split`` and ``melody_part``.
     """
-    import mido
-
+    melody = melody_of(row["melody_part"])
     try:
-        midi = mido.MidiFile(folder / row["file"], clip=True)
-    except (OSError, EOFError, ValueError, KeyError, IndexError):
+        midi = open_midi(folder / row["file"])
+    except UnusableInput:
         return None
-    track, channel = (int(text) for text in row["melody_part"].split(":")[:2])
+    if melody is None:
+        return None
     found: dict[str, list[tuple[float, float, int, int, int]]] = {role: [] for role in _ROLES}
     parts: dict[tuple[int, int], int] = {}
     for number, events in enumerate(midi.tracks):
         for on, off, where, program, pitch, velocity in _notes(events, midi.ticks_per_beat):
-            role = _role(program, where, melody=(number, where) == (track, channel - 1))
+            role = _role(program, where, melody=(number, where) == melody)
             part = parts.setdefault((number, where), min(len(parts), 255))
             found[role].append((on, off, pitch, velocity, part))
     notes = {role: np.sort(np.array(rows, NOTE), order="start") for role, rows in found.items()}
@@ -265,14 +348,20 @@ def _store(path: Path, songs: Sequence[MidiSong]) -> None:
         )
 
 
-def _restored(path: Path) -> Iterator[MidiSong]:
-    with np.load(path, allow_pickle=False) as arrays:
-        notes, counts = arrays["notes"], arrays["counts"]
-        beats, text = arrays["beats"], arrays["text"]
+def _restored(path: Path) -> list[MidiSong] | None:
+    """What was stored; None when it is not there or damaged."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            notes, counts = arrays["notes"], arrays["counts"]
+            beats, text = arrays["beats"], arrays["text"]
+    except _DAMAGED:
+        return None
     ends = np.cumsum(counts.ravel()).reshape(counts.shape)
+    songs = []
     for number, (file, set_name, group, split) in enumerate(text.tolist()):
         tables = {
             role: notes[ends[number, i] - counts[number, i] : ends[number, i]]
             for i, role in enumerate(_ROLES)
         }
-        yield MidiSong(file, set_name, group, split, int(beats[number]), tables)
+        songs.append(MidiSong(file, set_name, group, split, int(beats[number]), tables))
+    return songs

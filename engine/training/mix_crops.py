@@ -3,13 +3,15 @@
 One file per example: uint8 (3, frames, mels) half decibels of vocals, harmony and drums
 (:mod:`engine.mashup.example_audio`). Its name is the hash of everything that makes it (the example,
 the content of its files, their beat maps, the spectrogram's settings), so an interrupted run finds
-what it has made, and nothing stale is ever read. Sixteen bars take 0.15 MB.
+what it has made, and nothing stale is ever read. A damaged file is made again. Sixteen bars take
+0.15 MB.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tokenize
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -104,10 +106,15 @@ def make_crops(
     with ThreadPoolExecutor(jobs) as pool:  # decoding and products let go of Python's lock
         for start in range(0, len(named), jobs):
             chunk = named[start : start + jobs]
-            if not all(path.is_file() for _, path in chunk) and stop():
+            there = [_is_made(path, _shape_of(example, db)) for example, path in chunk]
+            if not all(there) and stop():
                 break
-            there = pool.map(lambda item: _ensure(item[0], item[1], db, mels, bleed_db), chunk)
-            made += [item for item, usable in zip(chunk, there, strict=True) if usable]
+            usable = pool.map(
+                lambda item, is_made: is_made or _make(item[0], item[1], db, mels, bleed_db),
+                chunk,
+                there,
+            )
+            made += [item for item, is_usable in zip(chunk, usable, strict=True) if is_usable]
             looked_at += len(chunk)
             for _ in chunk:
                 made_one()
@@ -120,12 +127,25 @@ def make_crops(
     )
 
 
-def _ensure(
+def _shape_of(example: MashupExample, db: MashupDB) -> tuple[int, int, int]:
+    """Planes, frames and mels of an example."""
+    beats = example.bars * db.by_id[example.stems[0].song_id].grid.beats_per_bar
+    return len(example.stems), beats * FRAMES_PER_BEAT, MEL.mels
+
+
+def _is_made(path: Path, shape: tuple[int, int, int]) -> bool:
+    """Whether a whole file of such planes is there; its values are not read."""
+    try:
+        planes = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, EOFError, ValueError, tokenize.TokenError):
+        return False
+    return planes.dtype == np.uint8 and planes.shape == shape
+
+
+def _make(
     example: MashupExample, path: Path, db: MashupDB, mels: BeatMels, bleed_db: float | None
 ) -> bool:
-    """Make the file unless it is there; False when the example cannot be made."""
-    if path.is_file():
-        return True
+    """Make the file; False when the example cannot be made."""
     try:
         planes = example_planes(example, db, mels, bleed_db=bleed_db)
     except UnusableInput:

@@ -1,12 +1,13 @@
 """The way from folders of songs to a trained PreMixNet or PostMixNet.
 
 Songs are split before anything is paired, as the list of a rendered corpus says or else four to one
-by composition, so no stem of a held-out song is ever trained on. Of the held-out songs examples are
-generated as in the paper: a third original, a third matched, and a third unmatched in equal parts
-of the three kinds (the paper's thirds; its parts of the last third are not told), sixteen bars long
-as in the paper. Their planes lie in a folder beside the checkpoint and are found again by the next
-run. Songs that were rendered from a MIDI corpus lend their whole corpus: the notes of all its train
-songs are learned from too, as planes that are drawn (:mod:`engine.training.mix_material`).
+by composition, so no stem of a held-out song is ever trained on; songs listed for tests take no
+part. Of the held-out songs examples are generated as in the paper: a third original, a third
+matched, and a third unmatched in equal parts of the three kinds (the paper's thirds; its parts of
+the last third are not told), sixteen bars long as in the paper. Their planes lie in a folder beside
+the checkpoint and are found again by the next run. Songs that were rendered from a MIDI corpus lend
+their whole corpus: the notes of all its train songs are learned from too, as planes that are drawn
+(:mod:`engine.training.mix_material`).
 
 On a CPU the network has an eighth of the published filters, half of them in the joint layers, and a
 bottleneck of 12 channels in which stems meet (0.66 million numbers in place of 38.76), and learns
@@ -26,8 +27,7 @@ from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.beat_mel import BeatMels
 from engine.models.huang import NetKind, NetSettings
 from engine.training.huang import MixTraining, train_mix
-from engine.training.material import open_material
-from engine.training.midi_audio.listing import read_listing
+from engine.training.material import open_material, split_songs
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.mix_crops import CropSet, make_crops
 from engine.training.mix_material import DrawnSongs, MixSongs, RecordedSongs
@@ -68,7 +68,7 @@ def run(
     """Train ``request.model``.
 
     Raises:
-        UnusableInput: no usable songs.
+        UnusableInput: no usable songs, or none that may be trained on.
         UsageError: too few songs, or a run to go on with that was another.
         SomeItemsFailed: the minutes were over before all examples were read.
         MissingDependency: no such device.
@@ -77,13 +77,13 @@ def run(
     device = pick_device(request.device)
     work = request.out.with_name(f"{request.out.stem}-songs")
     songs = open_material(request.data, work, jobs=request.jobs, tell=tell)
-    train, held_out = _split(request, songs.db)
-    material = _material(request, train, tell)
+    parts = split_songs(songs.db, request.data, share=HELD_OUT, seed=request.seed)
+    material = _material(request, parts.train, tell)
 
     def is_over() -> bool:
         return deadline is not None and clock() >= deadline
 
-    clean, bled, notes = _held_out(request, held_out, tell=tell, stop=is_over)
+    clean, bled, notes = _held_out(request, parts.held_out, tell=tell, stop=is_over)
     outcome = train_mix(
         material,
         clean,
@@ -101,7 +101,7 @@ def run(
         finished=outcome.finished,
         steps=outcome.steps_done,
         metrics=outcome.metrics,
-        notes=(*songs.notes, *notes),
+        notes=(*songs.notes, *parts.notes, *notes),
     )
 
 
@@ -152,23 +152,6 @@ def _held_out(
     if clean.unusable:
         notes.append(f"held-out: {clean.unusable} examples could not be read")
     return clean, bled, tuple(notes)
-
-
-def _split(request: TrainRequest, db: MashupDB) -> tuple[MashupDB, MashupDB]:
-    """As a rendered corpus says it is to be split, by lot where there is no word of it."""
-    listed = {
-        song.song_id: song.split
-        for folder in request.data
-        for song in read_listing(folder)
-        if song.song_id in db.by_id
-    }
-    if not {"train", "val"} <= set(listed.values()):
-        return db.split(HELD_OUT, request.seed)
-    train, held_out = (
-        MashupDB(tuple(song for song in db.songs if listed.get(song.id) == split))
-        for split in ("train", "val")
-    )
-    return train, held_out
 
 
 def _counts(db: MashupDB) -> dict[Condition, int]:

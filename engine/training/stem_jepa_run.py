@@ -12,6 +12,7 @@ On a CPU the network is the small preset; on a GPU it is the published one with 
 from __future__ import annotations
 
 import hashlib
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from engine.training.stem_jepa import (
     JepaTraining,
     train_stem_jepa,
 )
-from engine.training.stem_jepa_draws import SongArray, draw_batch, song_array
+from engine.training.stem_jepa_draws import ACTIVE_PEAK, SongArray, draw_batch, song_array
 
 __all__ = ["run"]
 
@@ -155,22 +156,31 @@ def _songs(
         except UnusableInput as error:
             notes.append(f"{source.title}: {error.message}")
             continue
-        if np.count_nonzero(np.abs(song).max(axis=1, initial=0)) < 2:
-            notes.append(f"{source.title}: fewer than two of its stems sound")
+        if np.count_nonzero(np.abs(song).max(axis=1, initial=0) > ACTIVE_PEAK) < 2:
+            notes.append(f"{source.title}: fewer than two of its stems peak above -20 dB")
         else:
             yield source, song
 
 
 def _stored(path: Path, source: _Source) -> NDArray[np.float16]:
     """The song's file, made when it is not there or damaged."""
-    try:
-        song = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    song = _mapped(path)
+    if song is None:
         array = song_array(source.read()).astype(np.float16)
         with atomic_path(path) as temporary:
             np.save(temporary, array, allow_pickle=False)
         song = np.load(path, mmap_mode="r", allow_pickle=False)
     return np.asarray(song, dtype=np.float16)
+
+
+def _mapped(path: Path) -> NDArray[np.float16] | None:
+    """(4, samples) on disk; None when it is not there or damaged."""
+    try:
+        song = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, EOFError, ValueError, tokenize.TokenError):
+        return None
+    is_song = song.dtype == np.float16 and song.shape[:-1] == (len(JEPA_ROLES),)
+    return song if is_song else None
 
 
 def _sources(data: Sequence[Path], notes: list[str]) -> Iterator[_Source]:

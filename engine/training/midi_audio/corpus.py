@@ -2,9 +2,10 @@
 
 The library is an ordinary one. Its ``corpus.csv`` says which file, composition (``group``) and
 split (train, val, test) every song comes from: songs of one group are variants of one composition
-and never each other's wrong answer. Beats and keys are the score's own; features, loudness and
-tuning are measured on the audio. A run that is ended goes on where it stopped; what was rendered
-with the same seed and settings is not rendered again.
+and never each other's wrong answer. What the corpus says of its songs today is put into that list
+before anything is rendered. Beats and keys are the score's own; features, loudness and tuning are
+measured on the audio. A run that is ended goes on where it stopped; what was rendered of the same
+MIDI file with the same seed and settings is not rendered again.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import numpy as np
 from engine.analysis.records import FEATURE_VERSION, KeyEstimate
 from engine.audio.waveform import Waveform
 from engine.errors import DawlinkError, MissingDependency, UnusableInput
+from engine.files import sha256_of
 from engine.theory import Role
 from engine.training.midi_audio.folders import TRUTH_NAME, write_folder
 from engine.training.midi_audio.index import CorpusSong, corpus_songs
-from engine.training.midi_audio.listing import ListedSong, read_listing, write_listing
+from engine.training.midi_audio.listing import ListedSong, read_listing, update_listing
 from engine.training.midi_audio.recipe import Realism
 from engine.training.midi_audio.songs import RenderedSong, render_song
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
@@ -121,6 +123,7 @@ def render_corpus(
     options: CorpusOptions,
     *,
     cache_dir: Path | None = None,
+    is_own: bool = False,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> RenderedCorpus:
     """Render the songs of ``options`` that are not in the library yet.
@@ -130,6 +133,8 @@ def render_corpus(
         library: made when it is not there.
         options: which songs, and how.
         cache_dir: where an archive is unpacked; the user's cache by default.
+        is_own: nothing but this corpus is rendered into the library, so a listed song that the
+            corpus does not have has left it.
         tell: told what is being done.
 
     Raises:
@@ -139,7 +144,9 @@ def render_corpus(
     """
     find_fluidsynth()
     soundfonts = find_soundfonts()
-    chosen = select_songs(corpus_songs(data, cache_dir), options)
+    songs = corpus_songs(data, cache_dir)
+    chosen = select_songs(songs, options)
+    update_listing(library, change=_word_of(songs, is_own=is_own))
     recipe = _recipe(options, soundfonts)
     known = _known(library, chosen, recipe, options)
     jobs = [
@@ -148,7 +155,6 @@ def render_corpus(
     missing = missing_for_singing() if jobs and options.realism.sung else ""
     if missing:
         _LOGGER.warning("Melodies will be sung on vowels alone, because %s.", missing)
-    listed = {song.song_id: song for song in read_listing(library)}
     notes: dict[str, None] = {}
     failed: list[DawlinkError] = []
     with contextlib.closing(_rendered(jobs, options.jobs)) as run:
@@ -156,14 +162,43 @@ def render_corpus(
             tell(f"rendered {number} of {len(jobs)}: {job.chosen.source.name}")
             notes.update(dict.fromkeys(done.notes))
             if done.song is not None:
-                known[job.chosen] = listed[done.song.song_id] = done.song
-                write_listing(library, listed.values())
+                known[job.chosen] = done.song
+                update_listing(library, known.values())
             if done.error is not None:
                 failed.append(done.error)
     if not known and failed:
         raise failed[0]
-    songs = tuple(known[song] for song in chosen if song in known)
-    return RenderedCorpus(songs, (*notes, *(error.message for error in failed)))
+    update_listing(library, known.values())  # another run may have written in between
+    rendered = tuple(known[song] for song in chosen if song in known)
+    return RenderedCorpus(rendered, (*notes, *(error.message for error in failed)))
+
+
+def _word_of(songs: Sequence[CorpusSong], *, is_own: bool) -> Callable[[ListedSong], ListedSong]:
+    """What a corpus says today of a song that was rendered from it.
+
+    A row that does not know its MIDI file's content is taken to be of the file as it is now.
+    """
+    by_name = {(song.set_name, song.source.name): song for song in songs}
+
+    def word(row: ListedSong) -> ListedSong:
+        song = by_name.get((row.set_name, row.file))
+        if song is None:
+            return replace(row, split="test", is_current=False) if is_own else row
+        sha = _midi_sha(song)
+        row = replace(row, group=song.group, midi_sha=row.midi_sha or sha)
+        if sha and row.midi_sha != sha:
+            return replace(row, split="test", is_current=False)
+        return replace(row, split=song.split, is_current=True)
+
+    return word
+
+
+def _midi_sha(song: CorpusSong) -> str:
+    """Empty where the file cannot be read: rendering says why."""
+    try:
+        return sha256_of(song.source.path)
+    except OSError:
+        return ""
 
 
 def _known(
@@ -178,7 +213,7 @@ def _known(
     listed = {
         (song.set_name, song.file): song
         for song in read_listing(folder)
-        if song.recipe == recipe and song.song_id in current
+        if song.recipe == recipe and song.song_id in current and song.is_current
     }
     found = {song: listed.get((song.set_name, song.source.name)) for song in chosen}
     return {
@@ -207,6 +242,7 @@ def _nothing(_job: _Job, _question: None) -> None:
 def _work(job: _Job, _ask: Ask[None, None]) -> _Done:
     """One song from score to library: the boundary where its failure becomes a sentence."""
     try:
+        midi_sha = _midi_sha(job.chosen)
         rendered = render_song(
             job.chosen.source,
             job.soundfonts,
@@ -216,7 +252,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> _Done:
         )
         if job.options.folders is not None:
             write_folder(_folder(job.options.folders, job.chosen), rendered, job.chosen)
-        return _Done(_added(job, rendered), rendered.notes)
+        return _Done(_added(job, rendered, midi_sha), rendered.notes)
     except MissingDependency:
         raise
     except DawlinkError as error:
@@ -228,7 +264,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> _Done:
         return _Done(None, (), DawlinkError(said))
 
 
-def _added(job: _Job, rendered: RenderedSong) -> ListedSong:
+def _added(job: _Job, rendered: RenderedSong, midi_sha: str) -> ListedSong:
     from engine.analysis.song import analyse_song
     from engine.library.library import Library
     from engine.library.rows import NewSong, NewStem
@@ -259,6 +295,7 @@ def _added(job: _Job, rendered: RenderedSong) -> ListedSong:
         recipe=job.recipe,
         voice=rendered.voice,
         soundfonts=" ".join(f"{role}={name}" for role, name in rendered.soundfonts.items()),
+        midi_sha=midi_sha,
     )
 
 

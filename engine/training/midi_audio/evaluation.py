@@ -62,6 +62,8 @@ def comparable_songs(
 ) -> list[str]:
     """Those songs of which no two are one composition, the first of each, in their order.
 
+    Rendered songs that are no longer as their corpus has them take no part.
+
     Args:
         song_ids: of the library; songs that were not rendered from a corpus are compositions of
             their own.
@@ -74,6 +76,6 @@ def comparable_songs(
         song = listed.get(song_id)
         if song is None:
             found.setdefault(song_id, song_id)
-        elif split is None or song.split == split:
+        elif song.is_current and split in (None, song.split):
             found.setdefault(f"group {song.group}", song_id)
     return list(found.values())

@@ -21,9 +21,9 @@ from typing import Final
 from engine.errors import UnusableInput, UsageError
 from engine.ingest.plan import is_audio
 from engine.theory import Key
-from engine.training.midi_audio.score import DRUM_CHANNEL
+from engine.training.midi_audio.score import DRUM_CHANNEL, open_midi
 from engine.training.midi_audio.songs import MidiSource
-from engine.training.midi_corpus import Split, find_index, open_index
+from engine.training.midi_corpus import Split, find_index, melody_of, open_index, read_index
 
 __all__ = ["CorpusSong", "corpus_songs", "is_midi_corpus"]
 
@@ -55,7 +55,8 @@ def is_midi_corpus(path: Path) -> bool:
         return tarfile.is_tarfile(path)
     if not path.is_dir():
         return False
-    if _index_of_midi(path) is not None:
+    index = find_index(path)
+    if index is not None and _is_of_midi(index):
         return True
     files = [found for found in path.rglob("*") if found.is_file()]
     return any(map(_is_midi, files)) and not any(map(is_audio, files))
@@ -65,9 +66,9 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong,
     """The songs of a corpus that can be rendered: four-four, a band, and most often a melody.
 
     Raises:
-        UnusableInput: there is none, or the archive is damaged.
+        UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
     """
-    if data.is_dir() and _index_of_midi(data) is None:
+    if data.is_dir() and find_index(data) is None:
         songs = tuple(_scanned(data))
     else:
         songs = tuple(_indexed(open_index(data, cache_dir)))
@@ -80,27 +81,29 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong,
     return songs
 
 
-def _index_of_midi(folder: Path) -> Path | None:
-    """Its ``index.csv``, if it is one of MIDI songs."""
-    index = find_index(folder)
-    if index is None:
-        return None
-    with index.open(newline="", encoding="utf-8") as stream:
+def _is_of_midi(index: Path) -> bool:
+    """Whether an ``index.csv`` means to be one of MIDI songs, complete or not."""
+    columns: list[str] = []
+    with (
+        contextlib.suppress(OSError, csv.Error),
+        index.open(newline="", encoding="utf-8-sig", errors="replace") as stream,
+    ):
         columns = next(csv.reader(stream), [])
-    return index if {"file", "group", "split", "melody_part"} <= set(columns) else None
+    return {"file", "melody_part"} <= set(columns)
 
 
 def _indexed(index: Path) -> Iterator[CorpusSong]:
-    with index.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            song = _song_of(index.parent, row)
-            if song is not None:
-                yield song
+    for row in read_index(index):
+        song = _song_of(index.parent, row)
+        if song is not None:
+            yield song
 
 
 def _song_of(folder: Path, row: Mapping[str, str]) -> CorpusSong | None:
-    is_whole = row["full_band"] == "1" and bool(row["melody_part"])
-    if not is_whole or row["time_sig"] != "4/4" or row.get("dup_of"):
+    melody = melody_of(row["melody_part"])
+    if melody is None or row["full_band"] != "1":
+        return None
+    if row["time_sig"] != "4/4" or row.get("dup_of"):
         return None
     if row.get("n_ts", "1") != "1":  # the metre changes on the way
         return None
@@ -108,9 +111,8 @@ def _song_of(folder: Path, row: Mapping[str, str]) -> CorpusSong | None:
     split = splits.get(row["split"])
     if split is None:
         return None
-    track, channel = (int(text) for text in row["melody_part"].split(":")[:2])
     key = _key(row.get("key_sig", ""))
-    source = MidiSource(folder / row["file"], row["file"], (track, channel - 1), key)
+    source = MidiSource(folder / row["file"], row["file"], melody, key)
     return CorpusSong(source, row["set"], row["group"], split)
 
 
@@ -135,11 +137,9 @@ def _scanned(folder: Path) -> Iterator[CorpusSong]:
 
 def _described(path: Path, name: str) -> MidiSource | None:
     """A file without an index; None when it is damaged, not in four-four, or has no band."""
-    import mido
-
     try:
-        midi = mido.MidiFile(path, clip=True)
-    except (OSError, EOFError, ValueError, KeyError, IndexError):
+        midi = open_midi(path)
+    except UnusableInput:
         return None
     metres = {(m.numerator, m.denominator) for t in midi.tracks for m in t if _is(m, "time_sig")}
     keys = [str(m.key) for t in midi.tracks for m in t if _is(m, "key_sig")]

@@ -1,14 +1,16 @@
 """``corpus.csv`` beside a library: where the songs come from that were rendered into it.
 
 Songs of one ``group`` are variants of one composition; ``split`` is what the group may be used for.
+A song whose MIDI file was edited since, or has left its corpus, stays in the list as not current;
+its split is then ``test``, so that nothing is trained on it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, cast
 
@@ -16,7 +18,14 @@ from engine.errors import LibraryUnusable
 from engine.files import write_whole
 from engine.training.midi_corpus import Split
 
-__all__ = ["LISTING_NAME", "ListedSong", "groups_of", "read_listing", "write_listing"]
+__all__ = [
+    "LISTING_NAME",
+    "ListedSong",
+    "groups_of",
+    "read_listing",
+    "update_listing",
+    "write_listing",
+]
 
 LISTING_NAME: Final = "corpus.csv"
 
@@ -34,6 +43,8 @@ class ListedSong:
         recipe: names the settings that it was rendered with.
         voice: what plays the vocal.
         soundfonts: by role.
+        midi_sha: hex SHA-256 of the MIDI file that it was rendered from; empty when unknown.
+        is_current: False when the corpus no longer has that file as it was.
     """
 
     song_id: str
@@ -44,6 +55,8 @@ class ListedSong:
     recipe: str
     voice: str
     soundfonts: str
+    midi_sha: str = ""
+    is_current: bool = True
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(ListedSong))
@@ -74,8 +87,29 @@ def write_listing(library: Path, songs: Iterable[ListedSong]) -> None:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(astuple(song) for song in sorted(songs, key=lambda song: song.file))
+    writer.writerows(_cells(song) for song in sorted(songs, key=lambda song: song.file))
     write_whole(library / LISTING_NAME, lines.getvalue())
+
+
+def update_listing(
+    library: Path,
+    new: Iterable[ListedSong] = (),
+    *,
+    change: Callable[[ListedSong], ListedSong] = lambda song: song,
+) -> None:
+    """Change the songs that are in the list now, then put in others, each in place of its old self.
+
+    The list is read just before it is written, so songs that another run put in stay in it.
+
+    Raises:
+        LibraryUnusable: the list is damaged.
+        UnwritableOutput: the disk refuses.
+    """
+    before = read_listing(library)
+    after = {song.song_id: change(song) for song in before}
+    after.update((song.song_id, song) for song in new)
+    if tuple(after.values()) != before:
+        write_listing(library, after.values())
 
 
 def groups_of(library: Path) -> Mapping[str, str]:
@@ -83,16 +117,31 @@ def groups_of(library: Path) -> Mapping[str, str]:
     return {song.song_id: song.group for song in read_listing(library)}
 
 
-def _song(row: Mapping[str, str]) -> ListedSong:
-    if row["split"] not in ("train", "val", "test"):
-        raise ValueError(f"{row['split']!r} is no split")
+def _cells(song: ListedSong) -> list[str]:
+    values = (getattr(song, column) for column in _COLUMNS)
+    return [str(int(value)) if isinstance(value, bool) else str(value) for value in values]
+
+
+def _song(row: Mapping[str, str | None]) -> ListedSong:
+    """A row; older lists have no word of the MIDI file's content."""
+
+    def said(column: str) -> str:
+        value = row[column]
+        if value is None:
+            raise ValueError(f"a line ends before its {column}")
+        return value
+
+    if said("split") not in ("train", "val", "test"):
+        raise ValueError(f"{said('split')!r} is no split")
     return ListedSong(
-        song_id=row["song_id"],
-        file=row["file"],
-        set_name=row["set_name"],
-        group=row["group"],
-        split=cast("Split", row["split"]),
-        recipe=row["recipe"],
-        voice=row["voice"],
-        soundfonts=row["soundfonts"],
+        song_id=said("song_id"),
+        file=said("file"),
+        set_name=said("set_name"),
+        group=said("group"),
+        split=cast("Split", said("split")),
+        recipe=said("recipe"),
+        voice=said("voice"),
+        soundfonts=said("soundfonts"),
+        midi_sha=row.get("midi_sha") or "",
+        is_current=row.get("is_current") != "0",
     )

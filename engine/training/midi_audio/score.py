@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,18 @@ from numpy.typing import NDArray
 from engine.errors import UnusableInput
 from engine.theory import Role
 
-__all__ = ["MidiEvent", "Note", "Part", "Score", "read_score"]
+if TYPE_CHECKING:
+    import mido
+
+__all__ = ["MidiEvent", "Note", "Part", "Score", "open_midi", "read_score"]
 
 DRUM_CHANNEL: Final = 9
 BASS_PROGRAMS: Final = range(32, 40)
 #: Tempo where a file names none [µs per quarter note]: 120 BPM.
 _DEFAULT_TEMPO: Final = 500_000
 _MICROSECONDS: Final = 1e6
+#: Longest wait before a message that a file can hold (Standard MIDI File 1.0: 28 bits) [ticks].
+_LONGEST_WAIT: Final = 0x0FFFFFFF
 #: Messages that shape a part's sound; bank selects and effect sends are the recipe's business.
 _KEPT_CONTROLS: Final = frozenset({1, 6, 7, 10, 11, 38, 64, 100, 101})
 
@@ -124,6 +129,35 @@ class Score:
         return tuple(part for part in self.parts if part.role == role)
 
 
+def open_midi(path: Path) -> mido.MidiFile:
+    """A MIDI file whose ticks are parts of beats; data bytes above 127 are read as 127.
+
+    Raises:
+        UnusableInput: it is missing, no MIDI file, damaged, or counts in film frames (SMPTE).
+    """
+    import mido
+
+    try:
+        midi = mido.MidiFile(path, clip=True)
+    except EOFError as error:
+        raise _unusable(path, "it ends too early") from error
+    except (OSError, ValueError, LookupError, mido.KeySignatureError) as error:
+        raise _unusable(path, str(error).rstrip(".")) from error
+    if midi.ticks_per_beat < 1:
+        raise _unusable(path, f"{midi.ticks_per_beat} ticks per beat")
+    if any(message.time > _LONGEST_WAIT for track in midi.tracks for message in track):
+        raise _unusable(path, "a wait of more than 28 bits")
+    return midi
+
+
+def _unusable(path: Path, why: str) -> UnusableInput:
+    return UnusableInput(
+        f"{path} is no usable MIDI file: {why}.",
+        hint="Save it again with a MIDI editor, or take it out of the corpus.",
+        code="no_midi",
+    )
+
+
 def read_score(path: Path, *, melody: tuple[int, int] | None) -> Score:
     """Read a MIDI file.
 
@@ -134,18 +168,15 @@ def read_score(path: Path, *, melody: tuple[int, int] | None) -> Score:
     Raises:
         UnusableInput: it is no MIDI file, or is damaged.
     """
-    import mido
-
-    try:
-        midi = mido.MidiFile(path, clip=True)
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
-        raise UnusableInput(f"{path} is no usable MIDI file: {error}.", code="no_midi") from error
+    midi = open_midi(path)
     parts = [
         part
         for number, track in enumerate(midi.tracks)
         for part in _parts(number, cast("Sequence[object]", track), melody)
     ]
     ticks, beat_s = _tempo_changes(midi.tracks)
+    if not beat_s.all():
+        raise _unusable(path, "a beat of 0 s")
     steps = np.diff(ticks) / midi.ticks_per_beat * beat_s[:-1]
     tempo_s = np.concatenate([[0.0], np.cumsum(steps)])
     return Score(tuple(parts), int(midi.ticks_per_beat), ticks, tempo_s, beat_s)

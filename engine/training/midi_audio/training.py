@@ -2,6 +2,7 @@
 
 Train songs to learn from and val songs to validate on go into one library, in the user's cache
 folder, named by what is rendered: every model that is trained on the same corpus finds it there.
+It holds nothing else, so songs that have left the corpus are no longer trained on.
 The ``fit`` model is not concerned, it reads notes.
 """
 
@@ -67,8 +68,9 @@ def rendered_request(
 
 def _render(path: Path, library: Path, options: CorpusOptions, tell: Tell) -> tuple[str, ...]:
     few = None if options.limit is None else max(-(-options.limit // _TRAIN_PER_VAL), _FEWEST_VAL)
-    train = render_corpus(path, library, options, tell=tell)
-    val = render_corpus(path, library, replace(options, split="val", limit=few), tell=tell)
+    train = render_corpus(path, library, options, is_own=True, tell=tell)
+    held_out = replace(options, split="val", limit=few)
+    val = render_corpus(path, library, held_out, is_own=True, tell=tell)
     return (*train.notes, *val.notes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -51,5 +51,16 @@ def write_splits(folder: Path, rows: Sequence[SongRow], said: Sequence[tuple[str
         [
             ListedSong(row.id, row.title, "set", group, cast("Split", split), "r", "sung", "")
             for row, (group, split) in zip(rows, said, strict=True)
+        ],
+    )
+
+
+def list_songs(folder: Path, splits: Mapping[str, str]) -> None:
+    """Say the split of each song by id, each a composition of its own."""
+    write_listing(
+        folder,
+        [
+            ListedSong(name, f"{name}.mid", "set", name, cast("Split", split), "r", "sung", "")
+            for name, split in splits.items()
         ],
     )

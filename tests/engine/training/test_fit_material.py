@@ -169,6 +169,28 @@ def test_folders_of_midi_files_need_no_index(corpus: Path, tmp_path: Path) -> No
     assert opened(tmp_path, plain).data_sha != material.data_sha
 
 
+def test_an_index_of_something_else_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "index.csv").write_text("file,title\n0.mid,One\n", encoding="utf-8")
+    with pytest.raises(UnusableInput, match="no index of MIDI songs") as caught:
+        opened(tmp_path, corpus)
+    assert "melody_part" in caught.value.hint
+
+
+def test_songs_shorter_than_a_window_are_refused(tmp_path: Path) -> None:
+    short = [made_up_song(seed, bars=8) for seed in range(6)]
+    with pytest.raises(UnusableInput, match="32 beats") as caught:
+        make_bank(short, 4, seed=1)
+    assert "9 bars" in caught.value.hint
+    write_corpus(tmp_path / "short", short, val=2)
+    with pytest.raises(UnusableInput, match="has 32 beats, 36 are needed"):
+        opened(tmp_path, tmp_path / "short")
+    songs = [made_up_song(seed, bars=9) for seed in range(6)]
+    write_corpus(tmp_path / "long", songs, val=2)
+    material = opened(tmp_path, tmp_path / "long")
+    assert material.train.bank(4, seed=1).song.size == 4
+    assert material.val_pairs().queries
+
+
 def write_named(folder: Path) -> None:
     """Call the first track of every file a melody."""
     import mido

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from engine.errors import UnusableInput
 from engine.training.midi_corpus import load_corpus
+from tests.engine.training.midi_audio.midi import UNREADABLE
 
 COLUMNS = ("file", "set", "group", "split", "melody_part", "time_sig", "full_band", "dup_of")
 
@@ -79,14 +81,71 @@ def test_only_shippable_sets_are_taken_unless_asked(corpus_dir: Path, tmp_path: 
 
 def test_what_was_stored_is_what_was_read(corpus_dir: Path, tmp_path: Path) -> None:
     first = load_corpus(corpus_dir, cache_dir=tmp_path / "cache")
-    for path in corpus_dir.rglob("*.mid"):
-        path.unlink()
+    for path in corpus_dir.rglob("*.mid"):  # nobody reads them again
+        stat = path.stat()
+        path.write_bytes(bytes(stat.st_size))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     again = load_corpus(corpus_dir, cache_dir=tmp_path / "cache")
     assert again.data_hash == first.data_hash
     for a, b in zip(first.songs, again.songs, strict=True):
         assert (a.file, a.group, a.split, a.beats) == (b.file, b.group, b.split, b.beats)
         for role in a.notes:
             np.testing.assert_array_equal(a.notes[role], b.notes[role])
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_an_unreadable_file_is_left_out(corpus_dir: Path, tmp_path: Path, fault: str) -> None:
+    (corpus_dir / "pop909_arr" / "broken.mid").write_bytes(UNREADABLE[fault])
+    assert len(load_corpus(corpus_dir, cache_dir=tmp_path / "cache").songs) == 3
+
+
+def test_changed_and_new_files_are_read(corpus_dir: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = load_corpus(corpus_dir, cache_dir=cache)
+    write_song(corpus_dir / "pop909_arr" / "a.mid", transpose=5)
+    os.utime(corpus_dir / "pop909_arr" / "a.mid", ns=(0, 0))
+    write_song(corpus_dir / "pop909_arr" / "broken.mid")
+    again = load_corpus(corpus_dir, cache_dir=cache)
+    assert [song.group for song in again.songs] == ["a", "b", "d", "e"]
+    assert set(again.songs[0].notes["vocals"]["pitch"].tolist()) == {77}
+    assert again.data_hash == first.data_hash  # checkpoints name the index
+    (corpus_dir / "pop909_arr" / "a.mid").unlink()
+    assert len(load_corpus(corpus_dir, cache_dir=cache).songs) == 3
+
+
+def test_a_packed_again_archive_is_read_again(corpus_dir: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "corpus.tar"
+    cache = tmp_path / "cache"
+    counts = []
+    for _ in range(2):
+        with tarfile.open(archive, "w") as tar:
+            tar.add(corpus_dir, "corpus")
+        counts.append(len(load_corpus(archive, cache_dir=cache).songs))
+        write_song(corpus_dir / "pop909_arr" / "broken.mid")
+    assert counts == [3, 4]
+
+
+@pytest.mark.parametrize("kept", [0, 4, 400, 0.5, 0.99])
+def test_damaged_notes_are_read_again(corpus_dir: Path, tmp_path: Path, kept: float) -> None:
+    cache = tmp_path / "cache"
+    load_corpus(corpus_dir, cache_dir=cache)
+    (stored,) = cache.glob("notes-*.npz")
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    assert len(load_corpus(corpus_dir, cache_dir=cache).songs) == 3
+    assert len(stored.read_bytes()) == len(whole)
+
+
+def test_a_row_without_a_melody_part_is_left_out(corpus_dir: Path, tmp_path: Path) -> None:
+    index = corpus_dir / "index.csv"
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace("0:1:68:M", "3", 1), encoding="utf-8")
+    songs = load_corpus(corpus_dir, cache_dir=tmp_path / "cache").songs
+    assert [song.group for song in songs] == ["b", "e"]
+    index.write_text(text.replace("0:1:68:M", "3"), encoding="utf-8")
+    with pytest.raises(UnusableInput, match="no usable song") as caught:
+        load_corpus(corpus_dir, cache_dir=tmp_path / "cache")
+    assert "melody_part" in caught.value.hint
 
 
 def test_archives_are_unpacked_once(corpus_dir: Path, tmp_path: Path) -> None:
@@ -107,6 +166,10 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path) -> None:
         load_corpus(tmp_path, cache_dir=tmp_path / "cache")
     with pytest.raises(UnusableInput, match="neither a folder nor an archive"):
         load_corpus(tmp_path / "nothing", cache_dir=tmp_path / "cache")
+    (tmp_path / "index.csv").write_text("file,role\na.mid,bass\n", encoding="utf-8")
+    with pytest.raises(UnusableInput, match="1 of 7 columns") as caught:
+        load_corpus(tmp_path, cache_dir=tmp_path / "cache")
+    assert "set, group, split, melody_part, time_sig, full_band" in caught.value.hint
     cut = tmp_path / "cut.tar.xz"
     cut.write_bytes(b"\xfd7zXZ\0 but no more")
     with pytest.raises(UnusableInput, match="cannot be unpacked"):

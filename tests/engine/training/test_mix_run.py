@@ -14,11 +14,11 @@ from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
 from engine.training.checkpoints import load_checkpoint
 from engine.training.material import open_material
-from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.mix_crops import make_crops
 from engine.training.requests import TrainRequest, pick_device
 from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_db
+from tests.engine.training.heard import list_songs
 
 
 def silent(_text: str) -> None:
@@ -95,17 +95,26 @@ def test_time_may_end_while_reading_and_the_next_run_goes_on(
     assert some.items() < made(request_).items()
 
 
-def test_a_listed_corpus_is_split_as_its_list_says(library: Path, request_: TrainRequest) -> None:
-    db = open_material([library], library / "work", tell=silent).db
-    splits = dict(zip(sorted(db.by_id), ("train", "train", "val", "test", "train"), strict=True))
-    songs = [
-        ListedSong(song_id, song_id, "set", song_id, split, "recipe", "sung", "")  # type: ignore[arg-type]
-        for song_id, split in splits.items()
-    ]
-    write_listing(library, songs)
-    train, held_out = mix_run._split(request_, db)
-    assert {song.id for song in train.songs} == {s for s in splits if splits[s] == "train"}
-    assert {song.id for song in held_out.songs} == {s for s in splits if splits[s] == "val"}
+def test_a_listed_corpus_is_split_as_its_list_says(
+    library: Path, request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = sorted(open_material([library], library / "work", tell=silent).db.by_id)
+    splits = dict(zip(ids, ("train", "train", "val", "test", "train"), strict=True))
+    list_songs(library, splits)
+    seen: list[list[str]] = []
+    for name in ("_material", "_held_out"):
+        real = getattr(mix_run, name)
+
+        def spy(  # type: ignore[no-untyped-def]
+            request: TrainRequest, db: MashupDB, *args, real=real, **more
+        ) -> object:
+            seen.append(sorted(song.id for song in db.songs))
+            return real(request, db, *args, **more)
+
+        monkeypatch.setattr(mix_run, name, spy)
+    report = mix_run.run(request_, silent)
+    assert seen == [[i for i in ids if splits[i] == part] for part in ("train", "val")]
+    assert "1 song is listed for tests and left out" in report.notes
 
 
 def test_too_little_music(request_: TrainRequest, tmp_path: Path) -> None:
@@ -142,6 +151,21 @@ def test_what_cannot_be_read_is_left_out_and_jobs_change_nothing(tmp_path: Path)
     for first, second in zip(one.paths, two.paths, strict=True):
         np.testing.assert_array_equal(np.load(first), np.load(second))
         assert np.load(first).dtype == np.uint8
+
+
+def test_damaged_examples_are_made_again(tmp_path: Path) -> None:
+    db = made_db(tmp_path)
+    examples = generate(db, {"original": 3}, seed=0, bars=1).examples
+    made = make_crops(db, examples, tmp_path / "crops")
+    before = [path.read_bytes() for path in made.paths]
+    np.save(tmp_path / "other.npy", made.planes(0))
+    for damaged in (b"", before[0][:-1], b"PK\3\4", (tmp_path / "other.npy").read_bytes()):
+        made.paths[1].write_bytes(damaged)
+        again = make_crops(db, examples, tmp_path / "crops")
+        assert again.paths == made.paths
+        assert [path.read_bytes() for path in again.paths] == before
+    made.paths[1].write_bytes(b"")
+    assert not make_crops(db, examples, tmp_path / "crops", stop=lambda: True).complete
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,19 @@ import soundfile
 
 from engine.errors import SomeItemsFailed
 from engine.library.library import Library
+from engine.mashup.database import MashupDB
+from engine.mashup.generation import MashupExample
 from engine.models.mash_mask import MaskConfig
 from engine.models.song_masher import Defects, MasherConfig
 from engine.theory import Role
 from engine.training.mash_mask import MaskTraining, load_mask_network
+from engine.training.masher_data import mashup_sets
+from engine.training.mashup_triples import planned_triples
 from engine.training.requests import TrainRequest
 from engine.training.song_masher import MasherTraining, load_song_masher
 from engine.training.song_masher_run import MasherPlan, run
 from tests.engine.library.songs import RATE, analysis, song
+from tests.engine.training.heard import list_songs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -104,6 +110,28 @@ def test_mashups_are_generated_of_songs(songs: Path, tmp_path: Path) -> None:
     again = run(dataclasses.replace(request, resume=True), unheard, plan=TINY)
     assert again.finished
     assert sorted(path.name for path in (tmp_path / "m-mashups").iterdir()) == made
+
+
+def test_mashups_are_generated_of_songs_as_their_list_says(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    shutil.copytree(songs, library)
+    with Library.open(library, create=False) as opened:
+        names = sorted(row.id for row in opened.songs())
+    splits = dict(zip(names, ("train", "val", "test", "train", "train"), strict=True))
+    list_songs(library, splits)
+    seen: list[list[str]] = []
+
+    def planned(db: MashupDB, count: int, *, seed: int) -> tuple[MashupExample, ...]:
+        seen.append(sorted(db.by_id))
+        return planned_triples(db, count, seed=seed)
+
+    monkeypatch.setattr("engine.training.masher_data.planned_triples", planned)
+    request = TrainRequest("song-masher", (library,), tmp_path / "m.safetensors")
+    sets = mashup_sets(request, unheard)
+    assert seen == [[n for n in names if splits[n] == part] for part in ("train", "val")]
+    assert "1 song is listed for tests and left out" in sets.notes
 
 
 def test_no_time_to_generate_is_said(songs: Path, tmp_path: Path) -> None:

@@ -74,9 +74,11 @@ def test_a_second_run_finds_the_songs_and_mends_a_damaged_one(data: Path, tmp_pa
     stored = sorted((tmp_path / "jepa-audio").iterdir())
     assert len(stored) == 3
     before = [path.read_bytes() for path in stored]
-    stored[0].write_bytes(before[0][:200])
-    assert run(asked(tmp_path, data), unheard, training=TINY).metrics == first
-    assert [path.read_bytes() for path in stored] == before
+    np.save(tmp_path / "other.npy", np.zeros((2, 5)))
+    for damaged in (before[0][:200], b"", b"PK\3\4", (tmp_path / "other.npy").read_bytes()):
+        stored[0].write_bytes(damaged)
+        assert run(asked(tmp_path, data), unheard, training=TINY).metrics == first
+        assert [path.read_bytes() for path in stored] == before
 
 
 def test_epochs_and_seed_are_the_requests(data: Path, tmp_path: Path) -> None:
@@ -144,3 +146,14 @@ def test_what_cannot_be_used_is_named(data: Path, tmp_path: Path) -> None:
     assert notes[0].startswith("lonely:")
     with pytest.raises(UnusableInput, match="there are 0"):
         run(asked(tmp_path, tmp_path / "more"), unheard, training=TINY)
+
+
+def test_a_song_too_quiet_to_draw_from_is_named_before_training(data: Path, tmp_path: Path) -> None:
+    """Were it held out, nothing could be measured after the training."""
+    quiet = tmp_path / "more" / "quiet"
+    write_song(quiet, 9, "drums", "vocals")
+    for path in quiet.iterdir():
+        samples, rate = soundfile.read(path, dtype="float32")
+        soundfile.write(path, samples * (0.05 / np.abs(samples).max()), rate)
+    notes = run(asked(tmp_path, data, tmp_path / "more"), unheard, training=TINY).notes
+    assert notes == ("quiet: fewer than two of its stems peak above -20 dB",)

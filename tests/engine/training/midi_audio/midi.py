@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import mido
@@ -11,9 +12,30 @@ import pytest
 from engine.errors import MissingDependency
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
 
-__all__ = ["BARS", "needs_fluidsynth", "write_corpus", "write_song"]
+__all__ = ["BARS", "UNREADABLE", "needs_fluidsynth", "write_corpus", "write_index", "write_song"]
 
 BARS = 12
+
+
+def _file(ticks_per_beat: int, first: bytes) -> bytes:
+    """One track: some event, then 64 quarter notes."""
+    events = first + 64 * b"\x00\x90\x3c\x50\x60\x90\x3c\x00" + b"\x00\xff\x2f\x00"
+    head = (
+        b"MThd" + (6).to_bytes(4, "big") + b"\x00\x01\x00\x01" + ticks_per_beat.to_bytes(2, "big")
+    )
+    return head + b"MTrk" + len(events).to_bytes(4, "big") + events
+
+
+#: Files that are no use, by what is wrong with them.
+UNREADABLE = {
+    "thirteen sharps": _file(96, b"\x00\xff\x59\x02\x0d\x00"),
+    "no ticks in a beat": _file(0, b""),
+    "film frames": _file(0xE728, b""),
+    "an endless wait": _file(96, 12 * b"\xff" + b"\x7f\xb0\x07\x64"),
+    "an unknown status": _file(96, b"\x00\xf4"),
+    "cut off": _file(96, b"")[:-9],
+    "nothing": b"",
+}
 
 
 def _missing() -> str:
@@ -69,14 +91,20 @@ def write_song(
     midi.save(path)
 
 
-def write_corpus(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+def write_corpus(folder: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     """Songs of (file, group, split), each in another key and tempo, with an index."""
     folder.mkdir(parents=True)
+    write_index(folder, rows)
+    for number, (file, _group, _split) in enumerate(rows):
+        write_song(folder / file, tempo_bpm=100 + 10 * number, transpose=number)
+
+
+def write_index(folder: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    """What a corpus says of its songs, each a semitone above the one before."""
     columns = ("file", "set", "group", "split", "melody_part", "time_sig", "full_band", "key_sig")
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         for number, (file, group, split) in enumerate(rows):
-            write_song(folder / file, tempo_bpm=100 + 10 * number, transpose=number)
             key = ("C", "C#", "D", "Eb", "E", "F")[number]
             writer.writerow((file, "made", group, split, "1:1:68:MELODY", "4/4", "1", key))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,26 @@ from engine.training.material import open_material
 from engine.training.midi_audio.corpus import CorpusOptions, render_corpus, select_songs
 from engine.training.midi_audio.evaluation import comparable_songs
 from engine.training.midi_audio.index import corpus_songs, is_midi_corpus
-from engine.training.midi_audio.listing import LISTING_NAME, groups_of, read_listing
+from engine.training.midi_audio.listing import (
+    LISTING_NAME,
+    ListedSong,
+    groups_of,
+    read_listing,
+    update_listing,
+    write_listing,
+)
 from engine.training.midi_audio.recipe import Realism
 from engine.training.midi_audio.songs import render_song
 from engine.training.midi_audio.synth import find_soundfonts
 from engine.training.midi_audio.training import rendered_request
 from engine.training.requests import TrainRequest
-from tests.engine.training.midi_audio.midi import needs_fluidsynth, write_corpus, write_song
+from tests.engine.training.midi_audio.midi import (
+    UNREADABLE,
+    needs_fluidsynth,
+    write_corpus,
+    write_index,
+    write_song,
+)
 
 ROWS = [
     ("a.mid", "one", "train"),
@@ -80,6 +94,39 @@ def test_a_folder_of_midi_files_needs_no_index(tmp_path: Path) -> None:
     assert not is_midi_corpus(tmp_path / "empty")
     with pytest.raises(UnusableInput):
         corpus_songs(tmp_path / "empty")
+
+
+def test_unreadable_files_are_left_out(tmp_path: Path) -> None:
+    write_song(tmp_path / "set" / "one.mid")
+    for number, content in enumerate(UNREADABLE.values()):
+        (tmp_path / "set" / f"broken {number}.mid").write_bytes(content)
+    assert [song.source.name for song in corpus_songs(tmp_path / "set")] == ["one.mid"]
+
+
+@pytest.mark.parametrize("column", ["set", "group", "time_sig", "full_band", "melody_part"])
+def test_an_index_that_lacks_a_column_names_it(corpus: Path, column: str) -> None:
+    index = corpus / "index.csv"
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace(column, "x", 1), encoding="utf-8")
+    assert is_midi_corpus(corpus)
+    with pytest.raises(UnusableInput, match="6 of 7 columns") as caught:
+        corpus_songs(corpus)
+    assert f"Add {column}," in caught.value.hint
+    index.write_text("\ufeff" + text, encoding="utf-8")  # as Excel writes it
+    assert len(corpus_songs(corpus)) == 5
+    index.write_bytes(text.encode() + b"\xff")
+    assert is_midi_corpus(corpus)
+    with pytest.raises(UnusableInput, match="cannot be read"):
+        corpus_songs(corpus)
+
+
+@pytest.mark.parametrize("melody", ["3", "one:two", "1:0", "1:17", "-1:1"])
+def test_what_is_no_melody_part_is_no_melody(corpus: Path, melody: str) -> None:
+    index = corpus / "index.csv"
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace("1:1:68:MELODY", melody, 1), encoding="utf-8")
+    names = [song.source.name for song in corpus_songs(corpus)]
+    assert names == ["b.mid", "c.mid", "d.mid", "e.mid"]
 
 
 def test_a_folder_of_stems_is_no_corpus(tmp_path: Path) -> None:
@@ -197,3 +244,100 @@ def test_a_request_gets_a_library_in_place_of_midi(corpus: Path, tmp_path: Path)
     )
     assert again == got
     assert not [text for text in told if text.startswith("rendered")]
+
+
+def by_file(library: Path) -> dict[str, ListedSong]:
+    return {song.file: song for song in read_listing(library)}
+
+
+@needs_fluidsynth
+def test_the_list_follows_the_corpus_and_nothing_is_rendered_again(
+    corpus: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    options = CorpusOptions("train", seconds=16.0, realism=PLAIN, one_per_group=False)
+    before = render_corpus(corpus, library, options).songs
+    assert len(before) == 3
+    assert all(song.midi_sha and song.is_current for song in before)
+    write_index(corpus, [("a.mid", "one", "test"), ("b.mid", "six", "train"), *ROWS[3:]])
+    told: list[str] = []
+    after = render_corpus(corpus, library, options, tell=told.append).songs
+    assert not told
+    assert [(song.file, song.group) for song in after] == [("b.mid", "six")]
+    listed = by_file(library)
+    assert (listed["a.mid"].split, listed["b.mid"].group) == ("test", "six")
+    assert listed["c.mid"].split == "train"  # another corpus may have it
+    render_corpus(corpus, library, options, is_own=True)
+    gone = by_file(library)["c.mid"]
+    assert (gone.split, gone.is_current) == ("test", False)
+    ids = [song.song_id for song in before]
+    assert gone.song_id not in comparable_songs(ids, library)
+    write_index(corpus, ROWS)
+    again = render_corpus(corpus, library, options, is_own=True, tell=told.append)
+    assert not told
+    assert again.songs == before
+
+
+@needs_fluidsynth
+def test_an_edited_file_is_rendered_again(corpus: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    options = CorpusOptions("val", seconds=16.0, realism=PLAIN)
+    (before,) = render_corpus(corpus, library, options).songs
+    write_song(corpus / "d.mid", tempo_bpm=140, transpose=2)
+    told: list[str] = []
+    (after,) = render_corpus(corpus, library, options, tell=told.append).songs
+    assert told == ["rendered 1 of 1: d.mid"]
+    assert after.song_id != before.song_id
+    listed = {song.song_id: song for song in read_listing(library)}
+    assert listed[after.song_id] == after
+    assert (listed[before.song_id].split, listed[before.song_id].is_current) == ("test", False)
+    assert comparable_songs([before.song_id, after.song_id], library) == [after.song_id]
+
+
+@needs_fluidsynth
+def test_an_older_list_is_taken_as_it_is(corpus: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    options = CorpusOptions("val", seconds=16.0, realism=PLAIN)
+    made = render_corpus(corpus, library, options)
+    with (library / LISTING_NAME).open(newline="", encoding="utf-8") as stream:
+        rows = [row[:8] for row in csv.reader(stream)]
+    with (library / LISTING_NAME).open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+    assert read_listing(library) == tuple(replace(song, midi_sha="") for song in made.songs)
+    told: list[str] = []
+    assert render_corpus(corpus, library, options, tell=told.append).songs == made.songs
+    assert not told
+    assert read_listing(library) == made.songs
+
+
+@needs_fluidsynth
+def test_songs_that_another_run_lists_meanwhile_stay_listed(corpus: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    other = ListedSong("gother", "other.mid", "made", "other", "train", "r", "sung", "")
+
+    def told(text: str) -> None:
+        if text.startswith("rendered 1 of 2"):
+            update_listing(library, [other])
+        elif text.startswith("rendered 2 of 2"):  # a run that had read the list before
+            write_listing(library, [other])
+
+    options = CorpusOptions("train", seconds=16.0, realism=PLAIN)
+    made = render_corpus(corpus, library, options, tell=told)
+    assert len(made.songs) == 2
+    assert set(read_listing(library)) == {other, *made.songs}
+
+
+@needs_fluidsynth
+def test_what_has_left_a_corpus_is_not_trained_on(corpus: Path, tmp_path: Path) -> None:
+    request = TrainRequest("premixnet", (corpus,), tmp_path / "p.safetensors")
+
+    def splits() -> dict[str, str]:
+        got, _notes = rendered_request(
+            request, lambda _text: None, seconds=16.0, cache=tmp_path / "cache"
+        )
+        return {song.file: song.split for song in read_listing(got.data[0])}
+
+    write_index(corpus, [ROWS[0], ROWS[2], ROWS[3]])
+    assert splits() == {"a.mid": "train", "c.mid": "train", "d.mid": "val"}
+    write_index(corpus, [ROWS[0], ROWS[3]])
+    assert splits() == {"a.mid": "train", "c.mid": "test", "d.mid": "val"}

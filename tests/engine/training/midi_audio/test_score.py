@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import UnusableInput
 from engine.training.midi_audio.score import read_score
-from tests.engine.training.midi_audio.midi import BARS, write_song
+from tests.engine.training.midi_audio.midi import BARS, UNREADABLE, write_song
 
 
 def test_channels_become_roles(tmp_path: Path) -> None:
@@ -44,3 +44,19 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.mid").write_bytes(b"MThd\0\0\0\6nothing")
     with pytest.raises(UnusableInput, match=r"x\.mid"):
         read_score(tmp_path / "x.mid", melody=None)
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_whatever_is_wrong_with_a_file_it_is_one_error(tmp_path: Path, fault: str) -> None:
+    (tmp_path / "x.mid").write_bytes(UNREADABLE[fault])
+    with pytest.raises(UnusableInput, match=r"x\.mid is no usable MIDI file: .+\w\W?\.$") as caught:
+        read_score(tmp_path / "x.mid", melody=None)
+    assert caught.value.hint
+    assert caught.value.code == "no_midi"
+
+
+def test_a_beat_of_no_length_is_refused(tmp_path: Path) -> None:
+    tempo = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=0)])
+    mido.MidiFile(tracks=[tempo]).save(tmp_path / "t.mid")
+    with pytest.raises(UnusableInput, match="a beat of 0 s"):
+        read_score(tmp_path / "t.mid", melody=None)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UnusableInput
+from engine.mashup.database import MashupDB
+from engine.training.material import SplitSongs, split_songs
+from tests.engine.mashup.songs import made_song
+from tests.engine.training.heard import list_songs
+
+OWN = ("o0", "o1", "o2", "o3", "o4")
+RENDERED = ("r0", "r1", "r2", "r3", "r4", "r5")
+
+
+def database(*names: str) -> MashupDB:
+    return MashupDB(tuple(made_song(name) for name in names))
+
+
+def ids(db: MashupDB) -> list[str]:
+    return [song.id for song in db.songs]
+
+
+def parted(db: MashupDB, folder: Path, splits: Mapping[str, str]) -> SplitSongs:
+    list_songs(folder, splits)
+    return split_songs(db, [folder, folder / "own"], share=0.2, seed=3)
+
+
+def test_without_a_list_the_lot_decides(tmp_path: Path) -> None:
+    db = database(*OWN, *RENDERED)
+    got = split_songs(db, [tmp_path], share=0.2, seed=3)
+    train, held_out = db.split(0.2, 3)
+    assert (ids(got.train), ids(got.held_out)) == (ids(train), ids(held_out))
+    assert not got.notes
+
+
+def test_a_list_of_train_and_val_decides_in_the_order_of_the_songs(tmp_path: Path) -> None:
+    db = database("r5", "r0", "r3", "r1", "r4", "r2")
+    said = {name: "val" if name in ("r3", "r4") else "train" for name in RENDERED}
+    got = parted(db, tmp_path, said)
+    assert ids(got.train) == ["r5", "r0", "r1", "r2"]
+    assert ids(got.held_out) == ["r3", "r4"]
+    assert not got.notes
+
+
+def test_songs_without_a_word_are_split_by_lot(tmp_path: Path) -> None:
+    db = database(*RENDERED[:3], *OWN, *RENDERED[3:])
+    said = dict(zip(RENDERED, ("train", "val", "train", "test", "train", "train"), strict=True))
+    got = parted(db, tmp_path, said)
+    by_lot = ids(database(*OWN).split(0.2, 3)[1])
+    assert len(by_lot) == 1
+    assert set(ids(got.held_out)) == {"r1", *by_lot}
+    assert set(ids(got.train)) == {"r0", "r2", "r4", "r5", *OWN} - set(by_lot)
+    assert got.notes == ("1 song is listed for tests and left out",)
+
+
+def test_without_songs_to_validate_the_lot_falls_on_train_songs_alone(tmp_path: Path) -> None:
+    db = database(*RENDERED)
+    said = dict.fromkeys(RENDERED, "train") | {"r1": "test", "r4": "test"}
+    got = parted(db, tmp_path, said)
+    train, held_out = database("r0", "r2", "r3", "r5").split(0.2, 3)
+    assert (ids(got.train), ids(got.held_out)) == (ids(train), ids(held_out))
+    assert got.notes == ("2 songs are listed for tests and left out",)
+
+
+def test_of_two_words_the_stricter_holds(tmp_path: Path) -> None:
+    list_songs(tmp_path / "a", {"r0": "test", "r1": "train", "r2": "train"})
+    list_songs(tmp_path / "b", {"r0": "train", "r1": "val", "r2": "train"})
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for data in (folders, folders[::-1]):
+        got = split_songs(database("r0", "r1", "r2"), data, share=0.2, seed=0)
+        assert (ids(got.train), ids(got.held_out)) == (["r2"], ["r1"])
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (("test", "test"), "for tests"),
+        (("val", "val"), "for validation"),
+        (("val", "test"), "for validation or tests"),
+    ],
+)
+def test_nothing_to_train_on_is_said(tmp_path: Path, splits: tuple[str, str], said: str) -> None:
+    with pytest.raises(UnusableInput, match=f"{said}\\.") as caught:
+        parted(database("r0", "r1"), tmp_path, dict(zip(("r0", "r1"), splits, strict=True)))
+    assert "--data" in caught.value.hint
