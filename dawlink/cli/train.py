@@ -75,6 +75,11 @@ def train(
         raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
     if mended and model != "song-masher":
         raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
+    if limit_songs is not None and model in READ_NOTES:
+        raise UsageError(
+            f"--limit-songs means nothing to {model}: it reads notes and renders no song.",
+            hint="Leave --limit-songs out.",
+        )
     if limit_songs is not None and limit_songs < 1:
         raise UsageError(f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.")
     request = TrainRequest(

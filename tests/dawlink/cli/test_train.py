@@ -65,6 +65,7 @@ def test_what_cannot_be_meant(dawlink: Command, tmp_path: Path) -> None:
     refused(dawlink("train", "premixnet", *data, "--minutes", -1), 2, "usage")
     refused(dawlink("train", "premixnet", *data, "--out", "weights.pt"), 2, "bad_suffix")
     refused(dawlink("train", "premixnet", *data, "--mended"), 2, "usage", "--mended")
+    refused(dawlink("train", "fit", *data, "--limit-songs", 9), 2, "usage", "--limit-songs")
     assert dawlink("train", "premixnet", *data, "--device", "abacus").code == 2
 
 
