@@ -168,38 +168,17 @@ def _weights(separator: str) -> Check:
     """Whether a separation model's weights are on this machine."""
     if separator == FallbackSeparator.name:
         return Check("weights", "ok", f"the separator {separator} needs none")
+    from engine.analysis.demucs_separation import has_weights
+
     model = DEFAULT_MODEL if separator == "auto" else separator
     name = f"weights of {model}"
-    if cached_weights(model):
+    if has_weights(model):
         return Check(name, "ok", "cached")
     fetch = f"{sys.executable} -c \"from demucs.pretrained import get_model; get_model('{model}')\""
     found = "not here: the first full mix fetches them"
     if separator == "auto":
         found = f"not here: full mixes are separated by the fallback {FallbackSeparator.name}"
     return Check(name, "note", found, fetch)
-
-
-def cached_weights(model: str) -> bool:
-    """Whether the files of demucs's ``model`` lie in one of its two caches; downloads nothing."""
-    try:
-        import huggingface_hub
-        import torch
-        import yaml
-        from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
-        from demucs.pretrained import REMOTE_ROOT
-    except ImportError:
-        return False
-    recipe = Path(REMOTE_ROOT) / f"{model}.yaml"
-    if not recipe.is_file():
-        return False
-    signatures = yaml.safe_load(recipe.read_text(encoding="utf-8"))["models"]
-    repository = f"{DEFAULT_NAMESPACE}/{hf_repo_name(model)}"
-    wanted = [f"{model}.yaml", *(f"{signature}.safetensors" for signature in signatures)]
-    found = (huggingface_hub.try_to_load_from_cache(repository, name) for name in wanted)
-    if all(isinstance(path, str) for path in found):
-        return True
-    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
-    return all(any(checkpoints.glob(f"{signature}-*.th")) for signature in signatures)
 
 
 def _rubberband_program() -> Check:

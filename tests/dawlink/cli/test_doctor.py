@@ -8,7 +8,7 @@ import pytest
 from dawlink.cli import doctor
 from dawlink.cli.main import main
 from dawlink.settings import Settings
-from engine.analysis import madmom_compat
+from engine.analysis import demucs_separation, madmom_compat
 from engine.errors import MissingDependency
 
 Captured = pytest.CaptureFixture[str]
@@ -52,18 +52,24 @@ def test_a_library_where_nothing_can_be_written_is_missing(tmp_path: Path) -> No
     assert doctor._library(occupied / "library").status == "missing"
 
 
-def test_weights_are_looked_for_and_not_fetched(
+def test_weights_are_looked_for_where_separation_looks_and_not_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
-    assert not doctor.cached_weights("htdemucs")
-    assert not doctor.cached_weights("no-such-model")
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "955717e8-8726e21a.th").write_bytes(b"weights")
-    assert doctor.cached_weights("htdemucs")
+    def cached(_repository: str, file: str, *, local_files_only: bool = False) -> str:
+        assert local_files_only
+        if not (tmp_path / file).is_file():
+            raise LocalEntryNotFoundError(file)
+        return str(tmp_path / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", cached)
+    assert doctor._weights("auto").status == "note"
+    assert doctor._weights("no-such-model").status == "note"
+    (tmp_path / "htdemucs.yaml").write_text("models: ['955717e8']")
+    assert doctor._weights("auto").status == "note"
+    (tmp_path / "955717e8.safetensors").write_bytes(b"weights")
+    assert doctor._weights("auto").status == "ok"
 
 
 def test_scarce_space_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +80,7 @@ def test_scarce_space_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_without_weights_the_fallback_is_named_and_a_separator_of_its_own_needs_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "cached_weights", lambda model: False)
+    monkeypatch.setattr(demucs_separation, "has_weights", lambda model: False)
     assert Settings().separator == "auto"
     automatic = doctor._weights("auto")
     assert (automatic.status, automatic.name) == ("note", "weights of htdemucs")
