@@ -161,7 +161,7 @@ def test_a_run_that_is_stopped_anywhere_ends_as_one_that_was_not(
 
     def stopping(part: Job, path: Path, **options: object) -> object:
         if next(jobs) != job:
-            return run_job(part, path, **options)  # type: ignore[arg-type]
+            return run_job(part, path, **options)
         made = [0]
 
         def step(number: int) -> tuple[float, ...]:

@@ -105,9 +105,7 @@ def test_a_listed_corpus_is_split_as_its_list_says(
     for name in ("_material", "_held_out"):
         real = getattr(mix_run, name)
 
-        def spy(  # type: ignore[no-untyped-def]
-            request: TrainRequest, db: MashupDB, *args, real=real, **more
-        ) -> object:
+        def spy(request: TrainRequest, db: MashupDB, *args, real=real, **more) -> object:
             seen.append(sorted(song.id for song in db.songs))
             return real(request, db, *args, **more)
 
