@@ -150,7 +150,11 @@ class DemucsSeparator:
 
 
 def has_weights(model: str, *, models: Path | None = None) -> bool:
-    """Whether ``model`` can be loaded without the network (its content is not looked at)."""
+    """Whether ``model`` can be loaded without the network (its tensors are not looked at).
+
+    A name that no model can have, a list of files that is damaged and a Demucs that does not
+    import are all no: nothing is raised.
+    """
     needed = ("demucs", "torch", "yaml", "safetensors")
     if any(importlib.util.find_spec(package) is None for package in needed):
         return False
@@ -158,7 +162,10 @@ def has_weights(model: str, *, models: Path | None = None) -> bool:
         return models.is_dir() and bool(list(models.glob(f"{model}*")))
     if importlib.util.find_spec("huggingface_hub") is None:
         return False
-    with contextlib.suppress(MissingDependency):
+    import yaml
+
+    damaged = (ValueError, KeyError, TypeError, yaml.YAMLError)
+    with contextlib.suppress(ImportError, *damaged):
         return bool(_hub_files(model, download=False))
     return False
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,27 @@ def test_weights_are_looked_for_where_separation_looks_and_not_fetched(
     assert doctor._weights("auto").status == "note"
     (tmp_path / "955717e8.safetensors").write_bytes(b"weights")
     assert doctor._weights("auto").status == "ok"
+
+
+@pytest.mark.parametrize("listing", ["", "[]", "models: 5", "models: ['955", "models: [\0]"])
+def test_a_damaged_list_of_weights_is_no_weights(
+    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "htdemucs.yaml").write_text(listing)
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda _repository, file, **_: str(tmp_path / file)
+    )
+    assert doctor._weights("auto").status == "note"
+
+
+def test_a_separator_that_no_model_can_be_called_is_a_note() -> None:
+    check = doctor._weights("a/b")
+    assert (check.status, check.name) == ("note", "weights of a/b")
+
+
+def test_a_demucs_that_does_not_import_is_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "demucs.hf", None)
+    assert doctor._weights("auto").status == "note"
 
 
 def test_scarce_space_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
