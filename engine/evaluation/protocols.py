@@ -45,7 +45,7 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
         MissingDependency: a named model has no trained checkpoint here, or one that is there is
             damaged, newer or of another network.
     """
-    from engine.models.registry import MODEL_NAMES, load_ranker
+    from engine.models.registry import MODEL_NAMES
 
     if names is not None:
         wanted = names.replace(",", " ").split()
@@ -55,15 +55,32 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
                 hint="Write --models automashupper,random.",
                 code="bad_model",
             )
-        return tuple(load_ranker(name, folders=folders) for name in wanted)
+        return tuple(_ranker(name, folders) for name in wanted)
     found = []
     for name in reversed(MODEL_NAMES):
         try:
-            found.append(load_ranker(name, folders=folders))
+            found.append(_ranker(name, folders))
         except MissingDependency as error:
             if error.code != "no_checkpoint":
                 raise  # it would be missing from the table without a word
     return tuple(found)
+
+
+def _ranker(name: str, folders: Sequence[Path]) -> Ranker:
+    """One model; what is wrong with its checkpoint is told in the words of this command."""
+    from engine.models.registry import load_ranker
+
+    try:
+        return load_ranker(name, folders=folders)
+    except MissingDependency as error:
+        if error.code == "no_checkpoint":
+            raise
+        raise MissingDependency(
+            error.message,
+            hint=f"Put another file there or delete it, or leave out {name}: "
+            "--models random,automashupper.",
+            code=error.code,
+        ) from error
 
 
 def evaluate(

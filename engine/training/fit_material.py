@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
-from engine.files import sha256_of
 from engine.library.sqlite import DATABASE_NAME
 from engine.training.fit_calibration import drawn_songs
 from engine.training.fit_check import WindowPairs, midi_pairs
@@ -35,15 +34,8 @@ from engine.training.fit_library import (
 )
 from engine.training.fit_windows import WINDOW_BEATS, SongRows
 from engine.training.material import open_libraries
-from engine.training.midi_audio.index import corpus_songs, is_midi_corpus
-from engine.training.midi_corpus import (
-    SHIPPABLE_SETS,
-    MidiCorpus,
-    MidiSong,
-    find_index,
-    load_corpus,
-    read_song,
-)
+from engine.training.midi_audio.index import corpus_notes, is_midi_corpus
+from engine.training.midi_corpus import MidiSong
 from engine.training.requests import Tell
 
 __all__ = ["FitMaterial", "RollWindows", "WindowSource", "mixed", "open_fit_material"]
@@ -169,14 +161,14 @@ def open_fit_material(
     """
     paths = dict.fromkeys(data)
     notes_in = [p for p in paths if not (p / DATABASE_NAME).is_file() and is_midi_corpus(p)]
-    corpora = [_corpus(path, cache_dir) for path in notes_in]
+    corpora = [corpus_notes(path, cache_dir) for path in notes_in]
     sounds_in = [path for path in paths if path not in notes_in]
     songs, said = _analysed(sounds_in, work, jobs, tell) if sounds_in else ([], [])
     held = {song.group for corpus in corpora for song in corpus.songs if song.split != "train"}
     held |= {song.group for song in songs if song.split != "train"}
-    rolls = [song for corpus in corpora for song in _usable(corpus) if song.group not in held]
+    rolls = [song for corpus in corpora for song in corpus.usable if song.group not in held]
     heard = [song for song in songs if song.group not in held]
-    val_notes = [s for corpus in corpora for s in _usable(corpus) if s.split == "val"]
+    val_notes = [s for corpus in corpora for s in corpus.usable if s.split == "val"]
     val_songs = [song for song in songs if song.split == "val"]
     _check_split([rolls, heard], [val_notes, val_songs], said)
     if not val_songs:
@@ -194,33 +186,6 @@ def open_fit_material(
         shas[0] if len(shas) == 1 else _sha_of(shas),
         tuple(said),
     )
-
-
-def _corpus(path: Path, cache_dir: Path | None) -> MidiCorpus:
-    """A corpus by its index; without one, as :mod:`engine.training.midi_audio.index` describes."""
-    if not path.is_dir() or find_index(path) is not None:
-        return load_corpus(path, cache_dir=cache_dir)
-    found = [song for song in corpus_songs(path) if song.source.melody is not None]
-    songs = []
-    for song in found:
-        track, channel = song.source.melody or (0, 0)
-        row = {
-            "file": song.source.name,
-            "set": song.set_name,
-            "group": song.group,
-            "split": song.split,
-            "melody_part": f"{track}:{channel + 1}",
-        }
-        songs.append(read_song(path, row))
-    sha = _sha_of([f"{song.source.name} {sha256_of(song.source.path)}" for song in found])
-    return MidiCorpus(tuple(song for song in songs if song is not None), sha)
-
-
-def _usable(corpus: MidiCorpus) -> list[MidiSong]:
-    """The songs of the sets that a shipped model may learn from; all where there is none."""
-    sets = {song.set_name for song in corpus.songs}
-    wanted = sets & set(SHIPPABLE_SETS) or sets
-    return [song for song in corpus.songs if song.set_name in wanted]
 
 
 def _analysed(

@@ -334,7 +334,8 @@ def _judged(net: MixNet, batch: MixBatch) -> Tensor:
         wanted, place = np.unique(batch.triples[:, source], return_inverse=True)
         planes = [silence if plane == SILENT else batch.planes[plane] for plane in wanted]
         heard = net.part(source, torch.from_numpy(scaled(np.stack(planes))).to(device))
-        parts.append(heard[torch.from_numpy(place).to(device)])
+        # indexing would add up gradients in whatever order two threads finish
+        parts.append(heard.index_select(0, torch.from_numpy(place.ravel()).to(device)))
     judged: Tensor = net.judged(torch.stack(parts).sum(dim=0))
     return judged
 

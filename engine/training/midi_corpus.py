@@ -37,6 +37,7 @@ __all__ = [
     "MidiSong",
     "Split",
     "find_index",
+    "hash_of",
     "load_corpus",
     "melody_of",
     "open_index",
@@ -114,14 +115,36 @@ class MidiSong:
 
 @dataclass(frozen=True, eq=False)
 class MidiCorpus:
-    """Songs in the order of the index, and the hash of that index."""
+    """Songs in the order of the index."""
 
     songs: tuple[MidiSong, ...]
-    data_hash: str
+
+    @property
+    def data_hash(self) -> str:
+        """Hex SHA-256 of all songs: their names, compositions, splits and notes."""
+        return hash_of(self.songs)
+
+    @property
+    def usable(self) -> tuple[MidiSong, ...]:
+        """The songs of the sets that a shipped model may learn from; all where there is none."""
+        sets = {song.set_name for song in self.songs}
+        wanted = sets & set(SHIPPABLE_SETS) or sets
+        return tuple(song for song in self.songs if song.set_name in wanted)
 
     def of(self, split: Split, *, sets: Sequence[str] = SHIPPABLE_SETS) -> tuple[MidiSong, ...]:
         """The songs of one split and some sets."""
         return tuple(s for s in self.songs if s.split == split and s.set_name in sets)
+
+
+def hash_of(songs: Iterable[MidiSong]) -> str:
+    """Hex SHA-256 of songs in their order: names, compositions, splits and notes."""
+    digest = hashlib.sha256()
+    for song in songs:
+        said = (song.file, song.set_name, song.group, song.split, song.beats)
+        digest.update(repr((said, [song.notes[role].size for role in _ROLES])).encode())
+        for role in _ROLES:
+            digest.update(song.notes[role].tobytes())
+    return digest.hexdigest()
 
 
 def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
@@ -141,9 +164,8 @@ def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
     folder = _unpacked(data, cache)
     index = _index_of(folder)
     rows = [row for row in read_index(index) if _is_wanted(row)]
-    data_hash = sha256_of(index)
     content = folder.name if data.is_file() else _state_of(index.parent, rows)
-    stored = cache / f"notes-{_LAYOUT}-{_short_sha(f'{data_hash} {content}')}.npz"
+    stored = cache / f"notes-{_LAYOUT}-{_short_sha(f'{sha256_of(index)} {content}')}.npz"
     songs = _restored(stored)
     if songs is None:
         found = (read_song(index.parent, row) for row in rows)
@@ -156,7 +178,7 @@ def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
                 code="no_songs",
             )
         _store(stored, songs)
-    return MidiCorpus(tuple(songs), data_hash)
+    return MidiCorpus(tuple(songs))
 
 
 def _state_of(folder: Path, rows: Iterable[Mapping[str, str]]) -> str:

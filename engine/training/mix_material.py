@@ -8,7 +8,6 @@ spectrogram, a composition's plane is drawn (:mod:`engine.training.drawn_planes`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -22,7 +21,7 @@ from engine.mashup.generation import MOST_SEMITONES, StemUse, notes_of_key
 from engine.models.beat_mel import BeatMels
 from engine.training.drawn_planes import Beats, drawn_drums, drawn_notes
 from engine.training.midi_audio.keys import best_key
-from engine.training.midi_corpus import MidiSong
+from engine.training.midi_corpus import MidiSong, hash_of
 
 __all__ = ["DrawnSongs", "MixSong", "MixSongs", "RecordedSongs"]
 
@@ -117,8 +116,7 @@ class DrawnSongs:
 
     def __init__(self, songs: Sequence[MidiSong], *, bars: int) -> None:
         self._notes = {song.file: song for song in songs}
-        digest = hashlib.sha256(" ".join(sorted(self._notes)).encode())
-        self.data_sha = digest.hexdigest()
+        self.data_sha = hash_of(songs)
         self.songs: Sequence[MixSong] = [_drawn_song(song, bars) for song in songs]
 
     def plane(

@@ -23,12 +23,14 @@ from typing import Final
 
 from engine.errors import SomeItemsFailed
 from engine.mashup.database import MASHUP_ROLES, MashupDB
+from engine.mashup.example_audio import MOST_SHIFT
 from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.beat_mel import BeatMels
 from engine.models.huang import NetKind, NetSettings
 from engine.training.huang import MixTraining, train_mix
-from engine.training.material import open_material, split_songs
-from engine.training.midi_corpus import MidiSong, load_corpus
+from engine.training.material import SplitSongs, open_material, split_songs
+from engine.training.midi_audio.index import corpus_notes
+from engine.training.midi_corpus import MidiSong
 from engine.training.mix_crops import CropSet, make_crops
 from engine.training.mix_material import DrawnSongs, MixSongs, RecordedSongs
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
@@ -78,7 +80,7 @@ def run(
     work = request.out.with_name(f"{request.out.stem}-songs")
     songs = open_material(request.data, work, jobs=request.jobs, tell=tell)
     parts = split_songs(songs.db, request.data, share=HELD_OUT, seed=request.seed)
-    material = _material(request, parts.train, tell)
+    material = _material(request, parts, tell)
 
     def is_over() -> bool:
         return deadline is not None and clock() >= deadline
@@ -105,13 +107,16 @@ def run(
     )
 
 
-def _material(request: TrainRequest, train: MashupDB, tell: Tell) -> list[MixSongs]:
+def _material(request: TrainRequest, parts: SplitSongs, tell: Tell) -> list[MixSongs]:
     """The recordings, and the compositions of the corpora that they were rendered from."""
-    material: list[MixSongs] = [RecordedSongs(train, bars=CROP_BARS, kept_chunks=KEPT_CHUNKS)]
+    recorded = RecordedSongs(parts.train, bars=CROP_BARS, kept_chunks=KEPT_CHUNKS)
+    material: list[MixSongs] = [recorded]
+    held_out = {song.group for song in parts.held_out.songs}
     songs: list[MidiSong] = []
     for corpus in request.notes:
         tell(f"reading the notes of {corpus.name}")
-        songs += load_corpus(corpus).of("train")
+        found = [song for song in corpus_notes(corpus).usable if song.split == "train"]
+        songs += [song for song in found if song.group not in held_out]
     if songs:
         material.append(DrawnSongs(songs, bars=CROP_BARS))
     return material
@@ -125,7 +130,7 @@ def _held_out(
     notes = [f"held-out: {count} × {why}" for why, count in made.reasons.items()]
     total = 2 * len(made.examples)
     done = 0
-    mels = BeatMels(kept_chunks=KEPT_CHUNKS, most_semitones=MOST_SEMITONES)
+    mels = BeatMels(kept_chunks=KEPT_CHUNKS, most_semitones=MOST_SEMITONES + MOST_SHIFT)
 
     def told() -> None:
         nonlocal done

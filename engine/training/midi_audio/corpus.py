@@ -84,6 +84,7 @@ class _Job:
     options: CorpusOptions
     soundfonts: tuple[Path, ...]
     recipe: str
+    corpus: str
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,14 @@ def render_corpus(
     soundfonts = find_soundfonts()
     songs = corpus_songs(data, cache_dir)
     chosen = select_songs(songs, options)
-    update_listing(library, change=_word_of(songs, is_own=is_own))
+    corpus = _corpus_id(data)
+    update_listing(library, change=_word_of(songs, corpus, is_own=is_own))
     recipe = _recipe(options, soundfonts)
-    known = _known(library, chosen, recipe, options)
+    known = _known(library, chosen, recipe, corpus, options)
     jobs = [
-        _Job(song, library, options, soundfonts, recipe) for song in chosen if song not in known
+        _Job(song, library, options, soundfonts, recipe, corpus)
+        for song in chosen
+        if song not in known
     ]
     missing = missing_for_singing() if jobs and options.realism.sung else ""
     if missing:
@@ -173,19 +177,28 @@ def render_corpus(
     return RenderedCorpus(rendered, (*notes, *(error.message for error in failed)))
 
 
-def _word_of(songs: Sequence[CorpusSong], *, is_own: bool) -> Callable[[ListedSong], ListedSong]:
+def _corpus_id(data: Path) -> str:
+    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+
+
+def _word_of(
+    songs: Sequence[CorpusSong], corpus: str, *, is_own: bool
+) -> Callable[[ListedSong], ListedSong]:
     """What a corpus says today of a song that was rendered from it.
 
-    A row that does not know its MIDI file's content is taken to be of the file as it is now.
+    A row that does not know its MIDI file's content or its corpus is taken to be of the file that
+    is here now.
     """
     by_name = {(song.set_name, song.source.name): song for song in songs}
 
     def word(row: ListedSong) -> ListedSong:
+        if not is_own and row.corpus not in ("", corpus):
+            return row
         song = by_name.get((row.set_name, row.file))
         if song is None:
             return replace(row, split="test", is_current=False) if is_own else row
         sha = _midi_sha(song)
-        row = replace(row, group=song.group, midi_sha=row.midi_sha or sha)
+        row = replace(row, group=song.group, midi_sha=row.midi_sha or sha, corpus=corpus)
         if sha and row.midi_sha != sha:
             return replace(row, split="test", is_current=False)
         return replace(row, split=song.split, is_current=True)
@@ -202,7 +215,7 @@ def _midi_sha(song: CorpusSong) -> str:
 
 
 def _known(
-    folder: Path, chosen: Sequence[CorpusSong], recipe: str, options: CorpusOptions
+    folder: Path, chosen: Sequence[CorpusSong], recipe: str, corpus: str, options: CorpusOptions
 ) -> dict[CorpusSong, ListedSong]:
     """Songs that need not be rendered again."""
     from engine.library.library import Library
@@ -214,6 +227,7 @@ def _known(
         (song.set_name, song.file): song
         for song in read_listing(folder)
         if song.recipe == recipe and song.song_id in current and song.is_current
+        if song.corpus == corpus
     }
     found = {song: listed.get((song.set_name, song.source.name)) for song in chosen}
     return {
@@ -296,6 +310,7 @@ def _added(job: _Job, rendered: RenderedSong, midi_sha: str) -> ListedSong:
         voice=rendered.voice,
         soundfonts=" ".join(f"{role}={name}" for role, name in rendered.soundfonts.items()),
         midi_sha=midi_sha,
+        corpus=job.corpus,
     )
 
 

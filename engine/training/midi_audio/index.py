@@ -1,9 +1,10 @@
 """Which songs a MIDI corpus has, and what is known of each before it is read.
 
 A corpus with an ``index.csv`` (see :mod:`engine.training.midi_corpus`) says it itself. In any other
-folder of MIDI files each file is a composition of its own; the vocal is the track whose name says
-so, the metre and the key are those of the first such messages, and the split is drawn from the
-file's name: eight in ten train, one validates, one tests.
+folder of MIDI files, also one whose ``index.csv`` is about something else, each file is a song of
+its own composition; the vocal is the track whose name says so, the metre and the key are those of
+the first such messages, and the split is drawn from the file's name: eight in ten train, one
+validates, one tests.
 """
 
 from __future__ import annotations
@@ -23,9 +24,19 @@ from engine.ingest.plan import is_audio
 from engine.theory import Key
 from engine.training.midi_audio.score import DRUM_CHANNEL, open_midi
 from engine.training.midi_audio.songs import MidiSource
-from engine.training.midi_corpus import Split, find_index, melody_of, open_index, read_index
+from engine.training.midi_corpus import (
+    INDEX_COLUMNS,
+    MidiCorpus,
+    Split,
+    find_index,
+    load_corpus,
+    melody_of,
+    open_index,
+    read_index,
+    read_song,
+)
 
-__all__ = ["CorpusSong", "corpus_songs", "is_midi_corpus"]
+__all__ = ["CorpusSong", "corpus_notes", "corpus_songs", "is_midi_corpus"]
 
 _MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar")
 #: What a sung part is called.
@@ -56,7 +67,7 @@ def is_midi_corpus(path: Path) -> bool:
     if not path.is_dir():
         return False
     index = find_index(path)
-    if index is not None and _is_of_midi(index):
+    if index is not None and {"file", "melody_part"} <= _columns(index):
         return True
     files = [found for found in path.rglob("*") if found.is_file()]
     return any(map(_is_midi, files)) and not any(map(is_audio, files))
@@ -68,10 +79,10 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong,
     Raises:
         UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
     """
-    if data.is_dir() and find_index(data) is None:
-        songs = tuple(_scanned(data))
-    else:
+    if _is_indexed(data):
         songs = tuple(_indexed(open_index(data, cache_dir)))
+    else:
+        songs = tuple(_scanned(data))
     if not songs:
         raise UnusableInput(
             f"{data} holds no MIDI song in four-four with drums and other instruments.",
@@ -81,15 +92,52 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong,
     return songs
 
 
-def _is_of_midi(index: Path) -> bool:
-    """Whether an ``index.csv`` means to be one of MIDI songs, complete or not."""
+def corpus_notes(data: Path, cache_dir: Path | None = None) -> MidiCorpus:
+    """The notes of those songs of a corpus that have a melody.
+
+    Raises:
+        UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
+    """
+    if _is_indexed(data):
+        return load_corpus(data, cache_dir=cache_dir)
+    found = [song for song in corpus_songs(data) if song.source.melody is not None]
+    rows = [_row_of(song) for song in found]
+    songs = [read_song(data, row) for row in rows]
+    return MidiCorpus(tuple(song for song in songs if song is not None))
+
+
+def _row_of(song: CorpusSong) -> dict[str, str]:
+    """What an index would say of a song with a melody."""
+    track, channel = song.source.melody or (0, 0)
+    return {
+        "file": song.source.name,
+        "set": song.set_name,
+        "group": song.group,
+        "split": song.split,
+        "melody_part": f"{track}:{channel + 1}",
+    }
+
+
+def _is_indexed(data: Path) -> bool:
+    """Whether an archive or a folder says which songs it has, completely or not.
+
+    An ``index.csv`` that shares one column or none with one of MIDI songs is about something else.
+    """
+    if not data.is_dir():
+        return True
+    index = find_index(data)
+    return index is not None and len(_columns(index) & set(INDEX_COLUMNS)) > 1
+
+
+def _columns(index: Path) -> set[str]:
+    """The names in the first line of a table; none where it cannot be read."""
     columns: list[str] = []
     with (
         contextlib.suppress(OSError, csv.Error),
         index.open(newline="", encoding="utf-8-sig", errors="replace") as stream,
     ):
         columns = next(csv.reader(stream), [])
-    return {"file", "melody_part"} <= set(columns)
+    return set(columns)
 
 
 def _indexed(index: Path) -> Iterator[CorpusSong]:

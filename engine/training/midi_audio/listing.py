@@ -7,14 +7,17 @@ its split is then ``test``, so that nothing is trained on it.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, cast
 
-from engine.errors import LibraryUnusable
+from filelock import FileLock
+
+from engine.errors import LibraryUnusable, UnwritableOutput
 from engine.files import write_whole
 from engine.training.midi_corpus import Split
 
@@ -28,6 +31,7 @@ __all__ = [
 ]
 
 LISTING_NAME: Final = "corpus.csv"
+_LOCK_NAME: Final = ".corpus.lock"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class ListedSong:
         soundfonts: by role.
         midi_sha: hex SHA-256 of the MIDI file that it was rendered from; empty when unknown.
         is_current: False when the corpus no longer has that file as it was.
+        corpus: hex, names the corpus among those that are rendered into the library; empty when
+            unknown.
     """
 
     song_id: str
@@ -57,6 +63,7 @@ class ListedSong:
     soundfonts: str
     midi_sha: str = ""
     is_current: bool = True
+    corpus: str = ""
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(ListedSong))
@@ -99,17 +106,39 @@ def update_listing(
 ) -> None:
     """Change the songs that are in the list now, then put in others, each in place of its old self.
 
-    The list is read just before it is written, so songs that another run put in stay in it.
+    A lock is held from reading to writing, so no run loses what another one puts in.
 
     Raises:
         LibraryUnusable: the list is damaged.
         UnwritableOutput: the disk refuses.
     """
-    before = read_listing(library)
-    after = {song.song_id: change(song) for song in before}
-    after.update((song.song_id, song) for song in new)
-    if tuple(after.values()) != before:
-        write_listing(library, after.values())
+    with _locked(library):
+        before = read_listing(library)
+        after = {song.song_id: change(song) for song in before}
+        after.update((song.song_id, song) for song in new)
+        if tuple(after.values()) != before:
+            write_listing(library, after.values())
+
+
+@contextlib.contextmanager
+def _locked(library: Path) -> Iterator[None]:
+    """One process at a time; a file system without locks cannot tell of others."""
+    lock = FileLock(library / _LOCK_NAME)
+    try:
+        library.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    except OSError as error:
+        raise UnwritableOutput(
+            f"{library} cannot be written: {error.strerror or error}.",
+            hint="Choose another folder, or make this one writable.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def groups_of(library: Path) -> Mapping[str, str]:
@@ -123,7 +152,7 @@ def _cells(song: ListedSong) -> list[str]:
 
 
 def _song(row: Mapping[str, str | None]) -> ListedSong:
-    """A row; older lists have no word of the MIDI file's content."""
+    """A row; older lists have no word of the MIDI file's content and corpus."""
 
     def said(column: str) -> str:
         value = row[column]
@@ -144,4 +173,5 @@ def _song(row: Mapping[str, str | None]) -> ListedSong:
         soundfonts=said("soundfonts"),
         midi_sha=row.get("midi_sha") or "",
         is_current=row.get("is_current") != "0",
+        corpus=row.get("corpus") or "",
     )

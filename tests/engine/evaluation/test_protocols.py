@@ -56,7 +56,10 @@ def test_only_a_model_that_is_not_there_is_left_out_without_a_word(
         with pytest.raises(MissingDependency) as caught:
             rankers_for(None, folders=(tmp_path,))
         assert caught.value.code == "checkpoint_damaged"
-        assert caught.value.hint
+        assert f"leave out {name}: --models random" in caught.value.hint
+        with pytest.raises(MissingDependency, match=name) as caught:
+            rankers_for(name, folders=(tmp_path,))
+        assert "--model " not in caught.value.hint
         path.unlink()
 
 

@@ -57,6 +57,14 @@ def write_corpus(folder: Path, songs: list[MidiSong], *, val: int) -> None:
             writer.writerow((song.file, "freedoom", song.group, split, "0:1:0:M", "4/4", "1", ""))
 
 
+def write_named(folder: Path) -> None:
+    """Call the first track of every file a melody."""
+    for path in folder.glob("*.mid"):
+        midi = mido.MidiFile(path)
+        midi.tracks[0].insert(0, mido.MetaMessage("track_name", name="Melody"))
+        midi.save(path)
+
+
 def _write(path: Path, song: MidiSong) -> None:
     midi = mido.MidiFile(ticks_per_beat=480)
     parts = {"vocals": (0, 68), "bass": (1, 33), "other": (2, 0), "drums": (9, 0)}

@@ -17,11 +17,12 @@ from engine.training.fit_data import FitBank, make_bank
 from engine.training.fit_material import FitMaterial, RollWindows, mixed, open_fit_material
 from engine.training.fit_run import run
 from engine.training.fit_steps import Batches, FitSettings
+from engine.training.midi_audio.index import corpus_notes
 from engine.training.midi_corpus import load_corpus
 from engine.training.requests import TrainRequest
 from tests import sounds
 from tests.engine.training.heard import heard_song, write_library, write_splits
-from tests.engine.training.scores import made_up_song, write_corpus
+from tests.engine.training.scores import made_up_song, write_corpus, write_named
 
 TINY = FitSizes(channels=4, pitch_values=1, rhythm_width=4, rhythm_values=2)
 QUICK = FitSettings(
@@ -169,11 +170,25 @@ def test_folders_of_midi_files_need_no_index(corpus: Path, tmp_path: Path) -> No
     assert opened(tmp_path, plain).data_sha != material.data_sha
 
 
-def test_an_index_of_something_else_is_refused(corpus: Path, tmp_path: Path) -> None:
-    (corpus / "index.csv").write_text("file,title\n0.mid,One\n", encoding="utf-8")
+def test_an_incomplete_index_is_refused_and_one_of_something_else_passed_over(
+    corpus: Path, tmp_path: Path
+) -> None:
+    write_named(corpus)
+    (corpus / "index.csv").write_text("file,split\n0.mid,test\n", encoding="utf-8")
     with pytest.raises(UnusableInput, match="no index of MIDI songs") as caught:
         opened(tmp_path, corpus)
     assert "melody_part" in caught.value.hint
+    (corpus / "index.csv").write_text("file,title\n0.mid,One\n", encoding="utf-8")
+    shutil.copy(corpus / "0.mid", corpus / "melody of another.mid")
+    assert len(corpus_notes(corpus).songs) == 7
+
+
+def test_an_edited_song_is_other_data(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fit.safetensors"
+    train_fit(opened(tmp_path, corpus), out, settings=QUICK, minutes=1e-9)
+    shutil.copy(corpus / "4.mid", corpus / "5.mid")
+    with pytest.raises(UsageError, match="the data"):
+        train_fit(opened(tmp_path, corpus), out, settings=QUICK, resume=True)
 
 
 def test_songs_shorter_than_a_window_are_refused(tmp_path: Path) -> None:
@@ -189,16 +204,6 @@ def test_songs_shorter_than_a_window_are_refused(tmp_path: Path) -> None:
     material = opened(tmp_path, tmp_path / "long")
     assert material.train.bank(4, seed=1).song.size == 4
     assert material.val_pairs().queries
-
-
-def write_named(folder: Path) -> None:
-    """Call the first track of every file a melody."""
-    import mido
-
-    for path in folder.glob("*.mid"):
-        midi = mido.MidiFile(path)
-        midi.tracks[0].insert(0, mido.MetaMessage("track_name", name="Melody"))
-        midi.save(path)
 
 
 def test_the_command_takes_several_and_says_what_is_left_out(

@@ -13,12 +13,14 @@ from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
 from engine.training.checkpoints import load_checkpoint
-from engine.training.material import open_material
+from engine.training.material import SplitSongs, open_material
+from engine.training.midi_audio.index import corpus_notes
 from engine.training.mix_crops import make_crops
 from engine.training.requests import TrainRequest, pick_device
 from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_db
 from tests.engine.training.heard import list_songs
+from tests.engine.training.scores import made_up_song, write_corpus, write_named
 
 
 def silent(_text: str) -> None:
@@ -45,6 +47,26 @@ def request_(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(mix_run, "CPU_BOTTLENECK", 2)
     out = tmp_path / "out" / "pre.safetensors"
     return TrainRequest("premixnet", (library,), out, epochs=1, device="cpu")
+
+
+def test_notes_are_learned_from_without_an_index_and_without_what_is_held_out(
+    library: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "midi"
+    write_corpus(corpus, [made_up_song(seed) for seed in range(6)], val=0)
+    (corpus / "index.csv").unlink()
+    write_named(corpus)
+    request = TrainRequest(
+        "premixnet", (library,), tmp_path / "pre.safetensors", device="cpu", notes=(corpus,)
+    )
+    db = open_material([library], tmp_path / "work", tell=silent).db
+    held_out = replace(db.songs[0], group="4")
+    parts = SplitSongs(MashupDB(db.songs[1:]), MashupDB((held_out,)), ())
+    recorded, drawn = mix_run._material(request, parts, silent)
+    assert len(recorded.songs) == 4
+    training = {song.group for song in corpus_notes(corpus).songs if song.split == "train"}
+    assert "4" in training
+    assert {song.group for song in drawn.songs} == training - {"4"}
 
 
 def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
@@ -101,17 +123,18 @@ def test_a_listed_corpus_is_split_as_its_list_says(
     ids = sorted(open_material([library], library / "work", tell=silent).db.by_id)
     splits = dict(zip(ids, ("train", "train", "val", "test", "train"), strict=True))
     list_songs(library, splits)
-    seen: list[list[str]] = []
-    for name in ("_material", "_held_out"):
-        real = getattr(mix_run, name)
+    seen: list[SplitSongs] = []
+    real = mix_run.split_songs
 
-        def spy(request: TrainRequest, db: MashupDB, *args, real=real, **more) -> object:
-            seen.append(sorted(song.id for song in db.songs))
-            return real(request, db, *args, **more)
+    def spy(*args, **more) -> SplitSongs:
+        seen.append(real(*args, **more))
+        return seen[-1]
 
-        monkeypatch.setattr(mix_run, name, spy)
+    monkeypatch.setattr(mix_run, "split_songs", spy)
     report = mix_run.run(request_, silent)
-    assert seen == [[i for i in ids if splits[i] == part] for part in ("train", "val")]
+    (parts,) = seen
+    used = [sorted(song.id for song in part.songs) for part in (parts.train, parts.held_out)]
+    assert used == [[i for i in ids if splits[i] == name] for name in ("train", "val")]
     assert "1 song is listed for tests and left out" in report.notes
 
 

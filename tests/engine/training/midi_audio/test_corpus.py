@@ -129,6 +129,13 @@ def test_what_is_no_melody_part_is_no_melody(corpus: Path, melody: str) -> None:
     assert names == ["b.mid", "c.mid", "d.mid", "e.mid"]
 
 
+def test_an_index_of_something_else_is_passed_over(tmp_path: Path) -> None:
+    write_song(tmp_path / "one.mid")
+    (tmp_path / "index.csv").write_text("file,title\none.mid,One\n", encoding="utf-8")
+    assert is_midi_corpus(tmp_path)
+    assert [song.source.name for song in corpus_songs(tmp_path)] == ["one.mid"]
+
+
 def test_a_folder_of_stems_is_no_corpus(tmp_path: Path) -> None:
     write_song(tmp_path / "song" / "score.mid")
     (tmp_path / "song" / "drums.wav").write_bytes(b"RIFF")
@@ -295,6 +302,26 @@ def test_an_edited_file_is_rendered_again(corpus: Path, tmp_path: Path) -> None:
 
 
 @needs_fluidsynth
+def test_corpora_that_share_a_library_and_names_leave_each_other_alone(
+    corpus: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    options = CorpusOptions("val", seconds=16.0, realism=PLAIN)
+    (before,) = render_corpus(corpus, library, options).songs
+    other = tmp_path / "other"
+    other.mkdir()
+    write_index(other, [("d.mid", "elsewhere", "val")])
+    write_song(other / "d.mid", tempo_bpm=140, transpose=2)
+    (theirs,) = render_corpus(other, library, options).songs
+    assert theirs.song_id != before.song_id
+    assert set(read_listing(library)) == {before, theirs}
+    told: list[str] = []
+    assert render_corpus(corpus, library, options, tell=told.append).songs == (before,)
+    assert render_corpus(other, library, options, tell=told.append).songs == (theirs,)
+    assert not told
+
+
+@needs_fluidsynth
 def test_an_older_list_is_taken_as_it_is(corpus: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     options = CorpusOptions("val", seconds=16.0, realism=PLAIN)
@@ -303,7 +330,8 @@ def test_an_older_list_is_taken_as_it_is(corpus: Path, tmp_path: Path) -> None:
         rows = [row[:8] for row in csv.reader(stream)]
     with (library / LISTING_NAME).open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
-    assert read_listing(library) == tuple(replace(song, midi_sha="") for song in made.songs)
+    older = tuple(replace(song, midi_sha="", corpus="") for song in made.songs)
+    assert read_listing(library) == older
     told: list[str] = []
     assert render_corpus(corpus, library, options, tell=told.append).songs == made.songs
     assert not told
