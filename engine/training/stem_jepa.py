@@ -77,18 +77,20 @@ def train_stem_jepa(
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
     report: Callable[[int, float], None] | None = None,
+    pictured: Callable[[int], None] = lambda _done: None,
 ) -> Outcome:
     """Train, and write the checkpoint ``out``; see :func:`engine.training.resuming.run_job`.
 
     The history's columns are loss, learning rate, norm of the gradients, tau; ``report`` is told
-    the number of steps done and the loss after each.
+    the number of steps done and the loss after each, ``pictured`` before that how many songs have
+    been made pictures of.
 
     Raises:
         UnusableInput: nothing can be learned from ``songs``, or the loss is no number any more.
     """
     if not songs:
         raise UnusableInput("There are no songs to train on.", hint="Name folders with stems.")
-    work = JepaSteps(songs, training, device)
+    work = JepaSteps(songs, training, device, pictured=pictured)
 
     def step(number: int) -> tuple[float, ...]:
         values = work.step(number)

@@ -104,6 +104,7 @@ def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = No
         report=lambda step, loss: tell(
             f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
         ),
+        pictured=lambda done: tell(f"picturing song {done} of {len(train)}"),
     )
     return TrainReport(
         request.out, outcome.finished, outcome.steps_done, outcome.metrics, tuple(notes)

@@ -38,13 +38,22 @@ class JepaSteps:
         songs: to learn of.
         training: how.
         device: of PyTorch.
+        pictured: told how many songs have a picture, after each.
     """
 
-    def __init__(self, songs: Sequence[SongArray], training: JepaTraining, device: str) -> None:
+    def __init__(
+        self,
+        songs: Sequence[SongArray],
+        training: JepaTraining,
+        device: str,
+        *,
+        pictured: Callable[[int], None] = lambda _done: None,
+    ) -> None:
         self._songs, self._training, self._device = songs, training, device
         self._pictures: list[SongPicture] = []
-        if training.contrast is not None:
-            self._pictures = [song_picture(song) for song in songs]
+        for song in songs if training.contrast is not None else ():
+            self._pictures.append(song_picture(song))
+            pictured(len(self._pictures))
         self._halved = _computes_bfloat16(device)
         self.model = StemJepa(training.network, seed=training.seed).to(device)
         self._trained = [weights for weights in self.model.parameters() if weights.requires_grad]

@@ -119,8 +119,10 @@ def test_an_encoder_with_a_rate_moves_in_the_second_phase(tmp_path: Path) -> Non
 
 def test_resumed_in_either_phase_is_as_uninterrupted(tmp_path: Path) -> None:
     whole = tmp_path / "whole.safetensors"
-    straight = train_stem_jepa(songs(), TINY, out=whole)
+    pictured: list[int] = []
+    straight = train_stem_jepa(songs(), TINY, out=whole, pictured=pictured.append)
     assert straight.steps_done == 6
+    assert pictured == list(range(1, len(songs()) + 1))
     for minutes in (3.0, 9.0):
         ticks = itertools.count(step=60.0)
         parts = tmp_path / f"{minutes}.safetensors"
