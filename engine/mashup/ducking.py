@@ -177,20 +177,32 @@ def _heard_db(weights: NDArray[np.float64], *, per_band: bool) -> NDArray[np.flo
 
 
 def _band_powers(waveform: Waveform, *, per_band: bool) -> NDArray[np.float64]:
-    """(BANDS or 1, frames) mean square in each band."""
-    mono = resample(Waveform(waveform.mono()[np.newaxis], waveform.sample_rate), _RATE).samples[0]
-    padded = np.pad(mono, (_WINDOW // 2, _WINDOW // 2 + _HOP))
+    """(BANDS or 1, frames) mean square in each band, of the channels on average.
+
+    Channels are not added up first: what is wide would sound softer than it is, and what is in
+    opposite phase not at all.
+    """
     count = _frames_of(waveform)
+    total = np.zeros((count, BANDS))
+    for channel in resample(waveform, _RATE).samples:
+        total += _channel_powers(channel, count)
+    mean = total / waveform.channels
+    return mean.T if per_band else mean.sum(axis=1)[np.newaxis]
+
+
+def _channel_powers(samples: NDArray[np.float32], count: int) -> NDArray[np.float64]:
+    """(count, BANDS) mean square of one channel at ``_RATE``."""
+    padded = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + _HOP))
     views = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     window = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     scale = 2.0 / (_WINDOW * float(np.square(window).sum()))
     bands = band_of_bins(np.fft.rfftfreq(_WINDOW, 1 / _RATE).astype(np.float64))
     member = (bands[:, np.newaxis] == np.arange(BANDS)).astype(np.float64) * scale
-    powers = np.zeros((views.shape[0], BANDS))
+    powers = np.zeros((count, BANDS))
     for start in range(0, views.shape[0], _CHUNK_FRAMES):
         spectra = np.fft.rfft(views[start : start + _CHUNK_FRAMES] * window, axis=1)
-        powers[start : start + _CHUNK_FRAMES] = np.square(np.abs(spectra)) @ member
-    return powers.T if per_band else powers.sum(axis=1)[np.newaxis]
+        powers[start : start + len(spectra)] = np.square(np.abs(spectra)) @ member
+    return powers
 
 
 def _frames_of(waveform: Waveform) -> int:

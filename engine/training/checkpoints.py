@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
@@ -193,14 +193,17 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "")
     """Put the checkpoint's tensors whose names begin with ``prefix`` into ``module``.
 
     Raises:
-        MissingDependency: a tensor is missing, too many, of another size, or of a type that is no
-            weight's.
+        MissingDependency: a tensor is missing, too many, of another size or type, or holds what is
+            no number.
     """
     found = _matching(module, checkpoint, prefix)
     try:
+        are_numbers = _are_numbers(found.values())
         module.load_state_dict(found)
     except RuntimeError as error:  # such as four bits to a number
         _refuse(checkpoint.path, "has weights of an unknown type", "checkpoint_mismatch", error)
+    if not are_numbers:
+        _refuse(checkpoint.path, "has weights that are no numbers", "checkpoint_damaged")
 
 
 def build_network(
@@ -241,7 +244,15 @@ def _matching(module: nn.Module, checkpoint: Checkpoint, prefix: str) -> dict[st
         if found[name].shape != tensor.shape:
             sizes = f"{tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             _refuse(checkpoint.path, f"has weights {name!r} of {sizes}", "checkpoint_mismatch")
+        if found[name].is_floating_point() != tensor.is_floating_point():
+            kind = f"{found[name].dtype}, expected {tensor.dtype}"
+            _refuse(checkpoint.path, f"has weights {name!r} of {kind}", "checkpoint_mismatch")
     return found
+
+
+def _are_numbers(tensors: Iterable[Tensor]) -> bool:
+    """Whether no weight is infinite or no number at all."""
+    return all(bool(tensor.float().isfinite().all()) for tensor in tensors)
 
 
 def _read_record(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInfo, str]:

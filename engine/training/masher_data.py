@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.audio.resample import resample
 from engine.audio.stretch import Stretcher, default_stretcher
 from engine.audio.waveform import Waveform
 from engine.errors import SomeItemsFailed, UnusableInput
-from engine.files import sha256_of
+from engine.files import sha256_of, write_whole
 from engine.ingest.plan import is_audio
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.models.mash_mask import SAMPLE_RATE
@@ -47,6 +48,10 @@ MOST_MASHUPS: Final = 2000
 #: Mashups kept in memory, 12 MB each.
 _KEPT: Final = 64
 _PARTS: Final = ("first", "second", "mix")
+#: Says that a folder's mashups were generated: they are never given ones, wherever they lie.
+_GENERATED: Final = ".generated-mashups"
+#: Shorter audio fills no spectrum [s].
+_SHORTEST_S: Final = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,8 @@ class TripleFiles(Sequence[Triple]):
 
 def find_mashups(data: Sequence[Path]) -> list[Path]:
     """Folders of mashups among ``data`` and everything below, in order of their names.
+
+    What an earlier training generated is left out, and so are hidden folders.
 
     Raises:
         UnusableInput: one of ``data`` is no folder.
@@ -142,10 +149,28 @@ def mashup_sets(
 
 
 def _given(folders: Sequence[Path]) -> MashupSets:
-    keyed = {_key(folder): folder for folder in folders}
+    faults = {folder: fault for folder in folders if (fault := _fault(folder))}
+    if len(faults) == len(folders):
+        raise UnusableInput(
+            next(iter(faults.values())), hint="Give mashups that can be decoded.", code="no_mashups"
+        )
+    keyed = {_key(folder): folder for folder in folders if folder not in faults}
     held_out = {k: path for k, path in keyed.items() if int(k[:8], 16) % HELD_OUT == 0}
     held_out = held_out if len(held_out) < len(keyed) else {}
-    return _sets({k: path for k, path in keyed.items() if k not in held_out}, held_out)
+    train = {k: path for k, path in keyed.items() if k not in held_out}
+    return _sets(train, held_out, tuple(faults.values()))
+
+
+def _fault(folder: Path) -> str:
+    """A sentence about a mashup that cannot be learned from; empty when it can."""
+    for path in _files(folder).values():
+        try:
+            heard = decode(path, end_s=2 * _SHORTEST_S)
+        except UnusableInput as error:
+            return error.message
+        if heard.duration_s < _SHORTEST_S:
+            return f"{path} is shorter than {_SHORTEST_S} s; its mashup is left out."
+    return ""
 
 
 def _sets(
@@ -180,6 +205,7 @@ def _generated(
         done += 1
         tell(f"made {done} of {len(plans)} mashups")
 
+    write_whole(folder / _GENERATED, "")
     made = make_triples(db, plans, folder, stretcher=stretcher, stop=stop, made_one=told)
     if made is None:
         raise SomeItemsFailed(
@@ -196,8 +222,12 @@ def _below(root: Path) -> Iterator[Path]:
         raise UnusableInput(
             f"{root} is no folder.", hint="Give a folder of mashups or songs.", code="missing"
         )
-    yield root
-    yield from sorted(path for path in root.rglob("*") if path.is_dir())
+    for path, folders, files in os.walk(root):
+        if _GENERATED in files:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(path)
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -57,8 +57,10 @@ class TrainRequest:
             raise UsageError(f"{self.epochs} epochs are none.", hint="Give 1 or more.")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise UsageError(f"{self.minutes:g} minutes cannot be meant.", hint="Give more than 0.")
-        if self.seed < 0:
-            raise UsageError(f"The seed {self.seed} is below 0.", hint="Give 0 or more.")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(
+                f"The seed {self.seed} cannot be meant.", hint="Give 0 to 9223372036854775807."
+            )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.errors import UnusableInput, UsageError
+from engine.errors import MissingDependency, UnusableInput, UsageError
 from engine.training.checkpoints import (
     Checkpoint,
     CheckpointInfo,
@@ -37,6 +37,8 @@ __all__ = ["Job", "Outcome", "check_same_run", "resume_path", "run_job"]
 SAVE_EVERY_S: Final = 600.0
 _MODEL: Final = "model."
 _MOMENT: Final = "optimiser."
+#: What Adam keeps of every parameter.
+_ADAM: Final = {"step", "exp_avg", "exp_avg_sq"}
 _HISTORY: Final = "history"
 _STEPS_DONE: Final = "steps_done"
 
@@ -105,7 +107,7 @@ def run_job(
     Raises:
         UsageError: the earlier run had other settings or other data.
         UnusableInput: the loss is no number any more.
-        MissingDependency: a file of the earlier run is damaged.
+        MissingDependency: a file of the earlier run is damaged, or its state is gone.
         UnwritableOutput: the checkpoint cannot be written.
 
     What ``job.measure`` raises ends the run too; its state is kept, and ``resume`` measures again.
@@ -149,16 +151,22 @@ def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_s
 def _one_step(job: Job, number: int) -> tuple[float, ...]:
     values = job.step(number)
     if not math.isfinite(values[0]):
-        raise UnusableInput(
-            f"The loss became {values[0]} in step {number + 1}; training cannot go on.",
-            hint="Train again with a lower learning rate.",
-            code="diverged",
-        )
+        raise _diverged(f"The loss became {values[0]} in step {number + 1}")
     return values
+
+
+def _diverged(what: str) -> UnusableInput:
+    return UnusableInput(
+        f"{what}; training cannot go on.",
+        hint="Train again with a lower learning rate.",
+        code="diverged",
+    )
 
 
 def _publish(job: Job, out: Path, history: list[tuple[float, ...]]) -> Outcome:
     finished = len(history) == job.steps
+    if not all(bool(tensor.isfinite().all()) for tensor in job.model.state_dict().values()):
+        raise _diverged(f"The weights became no numbers in step {len(history)}")
     _save_state(job, out, history)  # whatever happens while it is measured, nothing is lost
     job.model.eval()
     metrics = dict(job.measure())
@@ -189,19 +197,57 @@ def _restored(job: Job, out: Path) -> list[tuple[float, ...]]:
         return []
     checkpoint = load_checkpoint(source, job.kind)
     check_same_run(checkpoint, job.settings, job.data_sha)
+    history = _history_in(checkpoint, job)
+    if source == out and 0 < len(history) < job.steps:
+        raise MissingDependency(
+            f"{state} is not there, without which the run of {out} cannot go on.",
+            hint="Put it beside the checkpoint, or train anew without --resume.",
+            code="no_checkpoint",
+        )
     load_weights(job.model, checkpoint, prefix=_MODEL)
     _restore_moments(job.optimiser, checkpoint)
-    return [tuple(row) for row in checkpoint.tensors[_HISTORY].tolist()]
+    return history
+
+
+def _history_in(checkpoint: Checkpoint, job: Job) -> list[tuple[float, ...]]:
+    """The values of all steps that were made."""
+    table = checkpoint.tensors.get(_HISTORY)
+    done = checkpoint.info.settings.get(_STEPS_DONE)
+    if (
+        table is None
+        or table.dtype != torch.float64
+        or tuple(table.shape) != (done, len(job.columns))
+        or len(table) > job.steps
+    ):
+        raise _damaged(checkpoint)
+    return [tuple(row) for row in table.tolist()]
 
 
 def _restore_moments(optimiser: Optimizer, checkpoint: Checkpoint) -> None:
+    """Put what Adam knows of each parameter in its place: of none, where it has made no step."""
+    known = optimiser.state_dict()
+    shapes = [weights.shape for group in optimiser.param_groups for weights in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in checkpoint.tensors.items():
-        if name.startswith(_MOMENT):
-            number, moment = name.removeprefix(_MOMENT).split(".", 1)
-            state.setdefault(int(number), {})[moment] = tensor
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
+        if not name.startswith(_MOMENT):
+            continue
+        number, _, moment = name.removeprefix(_MOMENT).partition(".")
+        if not (number.isdecimal() and number.isascii() and int(number) < len(shapes)):
+            raise _damaged(checkpoint)
+        if tensor.shape != (torch.Size() if moment == "step" else shapes[int(number)]):
+            raise _damaged(checkpoint)
+        state.setdefault(int(number), {})[moment] = tensor
+    if any(moments.keys() != _ADAM for moments in state.values()):
+        raise _damaged(checkpoint)
+    optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
+
+
+def _damaged(checkpoint: Checkpoint) -> MissingDependency:
+    return MissingDependency(
+        f"{checkpoint.path} is damaged: it does not hold the state of this run.",
+        hint="Train anew without --resume.",
+        code="checkpoint_damaged",
+    )
 
 
 def _info(job: Job, steps_done: int, metrics: Mapping[str, float]) -> CheckpointInfo:

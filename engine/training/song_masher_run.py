@@ -27,7 +27,7 @@ __all__ = ["MasherPlan", "run"]
 
 @dataclass(frozen=True)
 class MasherPlan:
-    """How the three networks are trained; their seeds and epochs are the request's."""
+    """How the three networks are trained; seeds, and the first two's epochs, are the request's."""
 
     magnitude: MasherTraining = field(default_factory=MasherTraining)
     phase: MasherTraining = field(default_factory=lambda: MasherTraining(MasherConfig("phase")))
@@ -59,7 +59,7 @@ def run(
     sets = mashup_sets(request, tell, stop=over, stretcher=stretcher)
     left = None if deadline is None else max(deadline - clock(), 0.0) / 60.0
     outcomes: dict[str, Outcome] = {}
-    for name, start in _trainers(request, plan or MasherPlan(), left).items():
+    for name, start in _trainers(request, plan or MasherPlan(), left, clock).items():
         tell(f"training the {name} network on {len(sets.train)} mashups")
         outcomes[name] = start(sets, device)
     return TrainReport(
@@ -78,7 +78,9 @@ def run(
 _Start = Callable[[MashupSets, str], Outcome]
 
 
-def _trainers(request: TrainRequest, plan: MasherPlan, left: float | None) -> dict[str, _Start]:
+def _trainers(
+    request: TrainRequest, plan: MasherPlan, left: float | None, clock: Callable[[], float]
+) -> dict[str, _Start]:
     """The three runs by name; each takes the mashups and a device. ``left`` is minutes for all."""
     minutes = None if left is None else left / 3
 
@@ -96,6 +98,7 @@ def _trainers(request: TrainRequest, plan: MasherPlan, left: float | None) -> di
             data_sha=sets.data_sha,
             minutes=minutes,
             resume=request.resume,
+            clock=clock,
             device=device,
         )
 
@@ -108,6 +111,7 @@ def _trainers(request: TrainRequest, plan: MasherPlan, left: float | None) -> di
             data_sha=sets.data_sha,
             minutes=minutes,
             resume=request.resume,
+            clock=clock,
             device=device,
         )
 

@@ -64,6 +64,13 @@ def test_goes_down_quickly_and_comes_back_slowly() -> None:
     assert 2.1 <= up <= 2.3
 
 
+def test_a_wide_voice_is_heard_as_loud_as_it_is() -> None:
+    voice, bed = sung(250, 1.0, 2.0).samples[0], tone(260, level=0.6)
+    narrow, wide = (Waveform(np.stack([voice, sign * voice]), RATE) for sign in (1, -1))
+    np.testing.assert_array_equal(ducking_gain(wide, bed), ducking_gain(narrow, bed))
+    assert ducking_gain(wide, bed).min() < 0.75
+
+
 def test_a_voice_that_is_loud_enough_needs_no_room() -> None:
     gain = ducking_gain(sung(250, 1.0, 2.0, level=0.6), tone(260, level=0.15))
     np.testing.assert_array_equal(at(gain, 1.2, 1.8), 1.0)

@@ -241,6 +241,23 @@ def test_weights_of_no_known_type_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "checkpoint_mismatch"
 
 
+@pytest.mark.parametrize(
+    ("weights", "code"),
+    [
+        (torch.tensor([1.0, float("nan")]), "checkpoint_damaged"),
+        (torch.tensor([1.0, float("-inf")], dtype=torch.float16), "checkpoint_damaged"),
+        (torch.ones(2, dtype=torch.int64), "checkpoint_mismatch"),
+        (torch.ones(2, dtype=torch.bool), "checkpoint_mismatch"),
+        (torch.ones(2, dtype=torch.complex64), "checkpoint_mismatch"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(weights: torch.Tensor, code: str) -> None:
+    checkpoint = checkpoints.Checkpoint(Path("net.safetensors"), INFO, {"weight": weights})
+    with pytest.raises(MissingDependency) as caught:
+        load_weights(torch.nn.PReLU(2), checkpoint)
+    assert caught.value.code == code
+
+
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = saved(tmp_path)
     before = path.read_bytes()

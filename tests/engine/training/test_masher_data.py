@@ -37,6 +37,31 @@ def test_mashups_are_read_when_asked_for(data: Path) -> None:
     np.testing.assert_allclose(triples[0].mix.samples, total, atol=1e-3)
 
 
+def test_what_was_generated_is_never_a_given_mashup(data: Path) -> None:
+    (data / "mashup 1").rename(data / ".part of one")
+    made = data / "m-mashups"
+    (data / "mashup 0").rename(made)
+    assert find_mashups([data]) == [made]
+    (made / ".generated-mashups").touch()
+    assert find_mashups([data]) == []
+
+
+def test_mashups_that_cannot_be_heard_are_passed_over(data: Path, tmp_path: Path) -> None:
+    request = TrainRequest("song-masher", (data,), tmp_path / "m.safetensors")
+    assert len(mashup_sets(request, silent).train) == 2
+    soundfile.write(data / "mashup 0" / "mix.wav", np.zeros(300, np.float32), 8000)
+    sets = mashup_sets(request, silent)
+    assert len(sets.train) == 1
+    assert "mix.wav is shorter than" in sets.notes[0]
+    (data / "mashup 1" / "first.wav").write_bytes(b"RIFF")
+    with pytest.raises(UnusableInput):
+        mashup_sets(request, silent)
+
+
+def silent(_text: str) -> None:
+    """Nobody listens."""
+
+
 def test_neither_mashups_nor_songs_is_said(tmp_path: Path) -> None:
     assert find_mashups([tmp_path]) == []
     request = TrainRequest("song-masher", (tmp_path,), tmp_path / "m.safetensors")

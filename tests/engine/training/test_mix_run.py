@@ -191,7 +191,14 @@ def test_damaged_examples_are_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"data": ()}, {"epochs": 0}, {"minutes": 0.0}, {"minutes": float("nan")}, {"seed": -1}],
+    [
+        {"data": ()},
+        {"epochs": 0},
+        {"minutes": 0.0},
+        {"minutes": float("nan")},
+        {"seed": -1},
+        {"seed": 2**63},
+    ],
 )
 def test_requests_that_cannot_be_meant(values: dict[str, object], tmp_path: Path) -> None:
     good = TrainRequest("premixnet", (tmp_path,), tmp_path / "a.safetensors")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine.errors import UnusableInput
-from engine.training.checkpoints import load_checkpoint
+from engine.errors import MissingDependency, UnusableInput
+from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.resuming import SAVE_EVERY_S, Job, resume_path, run_job
 
 
@@ -87,3 +87,70 @@ def test_a_run_that_cannot_be_measured_is_not_lost(tmp_path: Path) -> None:
     assert not steps
     assert outcome.metrics["heard"] == 1.0
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def stopped(out: Path) -> None:
+    """A run that made two of its five steps."""
+    ticks = itertools.count(step=60.0)
+    assert run_job(job(), out, minutes=4.0, clock=lambda: float(next(ticks))).steps_done == 2
+
+
+def test_a_checkpoint_without_its_state_is_not_gone_on_from(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+    stopped(out)
+    resume_path(out).rename(tmp_path / "elsewhere")
+    with pytest.raises(MissingDependency, match="is not there") as caught:
+        run_job(job(), out, resume=True)
+    assert "without --resume" in caught.value.hint
+    (tmp_path / "elsewhere").rename(resume_path(out))
+    resumed = run_job(job(), out, resume=True)
+    straight = run_job(job(), tmp_path / "straight.safetensors")
+    np.testing.assert_array_equal(resumed.history, straight.history)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"history": None},
+        {"history": torch.zeros((), dtype=torch.float64)},
+        {"history": torch.zeros((2, 3), dtype=torch.float64)},
+        {"history": torch.zeros((9, 2), dtype=torch.float64)},
+        {"optimiser.x.step": torch.ones(())},
+        {"optimiser.1": torch.ones(())},
+        {"optimiser.7.step": torch.ones(())},
+        {"optimiser.0.exp_avg": torch.ones(3, 3)},
+        {"optimiser.0.exp_avg": None},
+        {"optimiser.0.more": torch.ones(1, 1)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_state_of_something_else_is_damaged(
+    changed: dict[str, torch.Tensor | None], tmp_path: Path
+) -> None:
+    out = tmp_path / "toy.safetensors"
+    stopped(out)
+    state = load_checkpoint(resume_path(out), "toy")
+    tensors = {k: v for k, v in (dict(state.tensors) | changed).items() if v is not None}
+    save_checkpoint(resume_path(out), tensors, info=state.info)
+    with pytest.raises(MissingDependency) as caught:
+        run_job(job(), out, resume=True)
+    assert caught.value.code == "checkpoint_damaged"
+
+
+def test_weights_that_become_no_numbers_replace_no_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+    run_job(job(), out)
+    before = out.read_bytes()
+    broken = job()
+    last = broken.step
+
+    def step(number: int) -> tuple[float, ...]:
+        values = last(number)
+        if number == 4:
+            broken.model.weight.data.fill_(float("inf"))
+        return values
+
+    with pytest.raises(UnusableInput, match="no numbers in step 5"):
+        run_job(replace(broken, step=step), out)
+    assert out.read_bytes() == before
+    assert not resume_path(out).exists()
