@@ -24,7 +24,7 @@ from engine.library.place import LibraryPlace
 from engine.theory import Role
 from engine.workers import Ask, Executor, LocalProcesses
 
-__all__ = ["AddOptions", "AddOutcome", "add_sources", "plan_all"]
+__all__ = ["AddOptions", "AddOutcome", "add_sources", "path_of", "plan_all"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -138,10 +138,11 @@ def _crashed(job: _Job) -> AddOutcome:
         hint="The machine may have run out of memory; try --jobs 1.",
         code="crashed",
     )
-    return AddOutcome(_path_of(job.plan), job.plan.title, "failed", error=error)
+    return AddOutcome(path_of(job.plan), job.plan.title, "failed", error=error)
 
 
-def _path_of(plan: SourcePlan) -> Path:
+def path_of(plan: SourcePlan) -> Path:
+    """What outcomes call a source: the folder of its files, or the one file."""
     first = plan.files[0].path
     return first.parent if plan.kind == "multitrack" else first
 
@@ -152,7 +153,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
     from engine.library.library import Library
     from engine.song_import import import_song
 
-    path = _path_of(job.plan)
+    path = path_of(job.plan)
     try:
         shas = {file.path: _sha_of(file.path) for file in job.plan.files}
         with Library.open(job.library) as library:

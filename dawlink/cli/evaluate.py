@@ -28,8 +28,9 @@ from dawlink.cli.output import (
 from dawlink.documents import Document
 from dawlink.evaluation_documents import report_document
 from dawlink.settings import Settings
-from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
+from engine.adding import AddOptions, AddOutcome, add_sources, path_of, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
+from engine.files import atomic_path, write_whole
 from engine.library.place import files_of
 
 if TYPE_CHECKING:
@@ -124,7 +125,11 @@ def evaluate(
         raise UsageError(
             f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.", code="bad_limit"
         )
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"The seed {seed} cannot be meant.", hint="Give 0 or more.")
     wanted = parse_protocol(protocol)
+    if out is not None:
+        _require_folder(out)
     own = (ctx.find_object(Invocation) or invocation(ctx)).settings()
     rankers = rankers_for(models, folders=(files_of(own.library) / "models",))
     kept = cache or platformdirs.user_cache_path("dawlink", False) / "evaluation"
@@ -136,14 +141,14 @@ def evaluate(
     if corpora:
         songs += _rendered(corpora, settings, split or "test", limit=limit_songs, seed=seed)
     with open_library(settings) as library, progress("comparing models") as bar:
-        from engine.evaluation.corpus import LibraryMixtures, load_songs
+        from engine.evaluation.corpus import LibraryMixtures, load_songs, with_parts
         from engine.evaluation.protocols import evaluate as run
 
         rows = {song.id: song for song in library.songs()}
         chosen = comparable_songs(
             songs if folders else list(rows), files_of(settings.library), split
         )
-        chosen = chosen[:limit_songs]
+        chosen = with_parts(library, chosen)[:limit_songs]
         mixtures = _Shown(LibraryMixtures(library, kept / "mixtures"), bar)
         report = run(wanted, load_songs(library, chosen), mixtures, rankers, seed=seed)
     if any(rows[song].separator for song in chosen):
@@ -176,7 +181,7 @@ def _analysed(
     options = AddOptions(stems=True, jobs=settings.workers)
     plans, failed = plan_all(folders, options)
     plans = [plan for plan in plans if _has_two_roles(plan)][:limit]
-    order = {plan.files[0].path.parent: number for number, plan in enumerate(plans)}
+    order = {path_of(plan): number for number, plan in enumerate(plans)}
     found: dict[int, str] = {}
     with progress("analysing songs", total=len(plans)) as bar:
         for outcome in add_sources(plans, settings.library, options):
@@ -221,6 +226,17 @@ def _rendered(
     return songs
 
 
+def _require_folder(out: Path) -> None:
+    """Said before a long comparison, not after it.
+
+    Raises:
+        UnwritableOutput: nothing can be written there.
+    """
+    with atomic_path(out / ".probe") as probe:
+        probe.touch()
+    (out / ".probe").unlink()
+
+
 def _has_two_roles(plan: SourcePlan) -> bool:
     return plan.kind == "stem-mp4" or len({file.role for file in plan.files}) > 1
 
@@ -237,7 +253,6 @@ def _failure(failed: Sequence[AddOutcome]) -> DawlinkError | None:
 def _write(report: Report, document: Document, out: Path) -> list[Path]:
     """``<protocol>.json``, ``<protocol>.csv`` and the pictures, replaced if they are there."""
     from engine.evaluation.plots import draw_report
-    from engine.files import write_whole
 
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows([_COLUMNS, *_rows(report)])

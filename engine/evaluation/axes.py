@@ -3,8 +3,9 @@
 Pairs of a vocal window with the harmony or the drums of its own bars are compared with copies in
 which one thing is wrong: the harmony a semitone up or down, either stem a part of a beat early or
 late, or a beat or two, and the same bars of the same stem in rotated order, which leaves key,
-sound and groove as they are and puts the wrong chords under the tune. One score per pair; an axis
-is solved when originals score higher (area under the ROC curve 1), not heard at 0.5.
+sound and groove as they are and puts the wrong chords under the tune. Windows lie a bar or more
+inside their song, so no copy begins or ends in silence. One score per pair; an axis is solved when
+originals score higher (area under the ROC curve 1), not heard at 0.5.
 """
 
 from __future__ import annotations
@@ -31,9 +32,19 @@ from engine.evaluation.windows import (
 from engine.models.ranker import Ranker
 from engine.theory import Role
 
-__all__ = ["WINDOW_BARS", "Original", "auc_of", "axis_result", "originals_of", "single_axes"]
+__all__ = [
+    "ROOM_BARS",
+    "WINDOW_BARS",
+    "Original",
+    "auc_of",
+    "axis_result",
+    "originals_of",
+    "single_axes",
+]
 
 WINDOW_BARS: Final = 8
+#: Bars of the song before and after every window: nothing is moved further.
+ROOM_BARS: Final = 1
 
 _Alteration = Callable[[EvaluationSong, Role, int], Passage]
 
@@ -92,9 +103,13 @@ def originals_of(song: EvaluationSong) -> list[Original]:
     """The vocal windows of a song in which harmony and drums sound too."""
     if "vocals" not in song.parts or not {"harmonic", "drums"} <= set(song.stems):
         return []
-    found = [Original(song, bar) for bar in starts_of(song.stems["vocals"], WINDOW_BARS)]
+    found = [Original(song, bar) for bar in _starts(song)]
     roles: tuple[Role, ...] = ("vocals", "harmonic", "drums")
     return [o for o in found if all(o.part(r).activity >= LEAST_ACTIVITY for r in roles)]
+
+
+def _starts(song: EvaluationSong) -> range:
+    return starts_of(song.stems["vocals"], WINDOW_BARS, room=ROOM_BARS)
 
 
 def single_axes(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.records import BEAT_ROW, FEATURE_VERSION
-from engine.errors import UnusableInput
+from engine.errors import LibraryUnusable, UnusableInput
 from engine.files import write_whole
 from engine.models.audio_source import Sound
 from engine.sounds import on_beats, stem_recording, sum_recording
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.library.reading import LibraryReader
     from engine.library.rows import StemRow
 
-__all__ = ["EvaluationSong", "LibraryMixtures", "Mixtures", "Passage", "load_songs"]
+__all__ = ["EvaluationSong", "LibraryMixtures", "Mixtures", "Passage", "load_songs", "with_parts"]
 
 #: A part whose loudest peak stays below this is silent: 0.1 of full scale.
 LEAST_PEAK_DB: Final = -20.0
@@ -114,6 +114,8 @@ def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[Evaluat
 
     Raises:
         UnusableInput: no song has.
+        LibraryUnusable: features or audio of one are gone; models that listen would give it a rank
+            for that.
     """
     active = library.active()
     songs = []
@@ -124,6 +126,8 @@ def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[Evaluat
         whole = row.beats // row.beats_per_bar * row.beats_per_bar
         if len(parts) < LEAST_PARTS or whole == 0:
             continue
+        for stem in stems.values():
+            _require_audio(library.audio_path(stem), row.title)
         grid = library.grid(song_id)
         passages = {
             role: Passage(
@@ -193,6 +197,21 @@ class LibraryMixtures:
         np.save(buffer, rows, allow_pickle=False)
         write_whole(path, buffer.getvalue())
         return rows
+
+
+def _require_audio(path: Path, title: str) -> None:
+    if not path.is_file():
+        raise LibraryUnusable(
+            f"The audio of {title} is not there: {path} is missing.",
+            hint="Run dawlink verify, which names all that is damaged; add the song again.",
+            code="library_damaged",
+        )
+
+
+def with_parts(library: LibraryReader, song_ids: Sequence[str]) -> list[str]:
+    """The songs that have two parts or more."""
+    found = {song: {stem.role: stem for stem in library.stems(song)} for song in song_ids}
+    return [song for song, stems in found.items() if len(_parts(stems)) >= LEAST_PARTS]
 
 
 def _parts(stems: Mapping[Role, StemRow]) -> tuple[Role, ...]:

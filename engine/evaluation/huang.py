@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.evaluation.axes import (
+    ROOM_BARS,
     WINDOW_BARS,
     Original,
     axis_result,
@@ -143,7 +144,7 @@ def _windows(songs: Sequence[EvaluationSong]) -> list[tuple[EvaluationSong, Pass
         for song in songs
         for role in roles
         if role in song.stems
-        for window in windows_of(song.stems[role], WINDOW_BARS)
+        for window in windows_of(song.stems[role], WINDOW_BARS, room=ROOM_BARS)
     ]
 
 

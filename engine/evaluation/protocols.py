@@ -100,7 +100,8 @@ def evaluate(
     if not tasks:
         raise UnusableInput(
             f"These {len(songs)} songs hold nothing that {protocol} could ask.",
-            hint="It needs two songs or more; huang and alignment need vocals in one of them.",
+            hint="It needs two songs or more; huang and alignment need vocals in "
+            "one of them, and songs of ten and of twenty bars.",
             code="no_items",
         )
     titles = tuple(song.title for song in songs)

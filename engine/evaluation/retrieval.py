@@ -3,7 +3,8 @@
 *Stems* (Riou et al. 2024, "Stem-JEPA", section 4): every part of every song is an item, the query
 is the sum of the song's other parts. A query is put in up to eight windows spread over its song;
 every item is read at the same bars (from its beginning again when it is shorter), and scores the
-mean over the windows in which it sounds. A model of whole songs (Stem-JEPA) reads query and items
+mean over the windows in which it sounds. Items of another metre do not compete: they would be told
+apart by their metre alone. A model of whole songs (Stem-JEPA) reads query and items
 as it was published instead, from the first bar to the last. The other parts of the query's song are
 candidates too, and are wrong. R@k depends on the number of items: with more than the published test
 has, draws of whole songs up to that number are reported beside it.
@@ -17,7 +18,7 @@ meet on the beat grid, so tempo does not filter. The key is known (nothing is tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -90,17 +91,22 @@ def stem_tasks(
     items = [song.stems[role] for song in songs for role in song.parts]
     asked = [(song, role) for song in songs for role in song.parts]
     rests = [mixtures.of(song, [p for p in song.parts if p != role]) for song, role in asked]
+    metres = np.array([item.beats_per_bar for item in items])
     queries = [
-        _Query(song.id, role, _aligned(rest, items), right, np.ones(len(items), np.bool_))
+        _Query(song.id, role, _aligned(rest, items), right, metres == rest.beats_per_bar)
         for right, ((song, role), rest) in enumerate(zip(asked, rests, strict=True))
     ]
     answers = _ask_all(queries, rests, items, rankers, seed)
     roles = np.array([item.role for item in items])
-    filtered = [replace(query, among=roles == query.role) for query in queries]
+    filtered = [replace(query, among=query.among & (roles == query.role)) for query in queries]
     about = "the missing stem of a song among"
     tables = [
-        ("stems", f"{about} all stems", len(items), answers.ranks(queries)),
-        ("stems-of-role", f"{about} stems of its role", len(items), answers.ranks(filtered)),
+        (name, f"{about} {words}", len(items), answers.ranks(asking))
+        for name, words, asking in (
+            ("stems", "all stems", queries),
+            ("stems-of-role", "stems of its role", filtered),
+        )
+        if any(map(_is_open, asking))
     ]
     if len(items) > PUBLISHED_ITEMS:
         drawn = _draws([song for song, _ in asked], PUBLISHED_ITEMS, seed)
@@ -199,18 +205,14 @@ def _drawn_ranks(
     queries: Sequence[_Query], table: NDArray[np.float64], drawn: Sequence[NDArray[np.int64]]
 ) -> Ranks:
     """All queries whose answer is drawn, among what is drawn, draw after draw."""
-    asked = [queries[i] for items in drawn for i in items.tolist()]
-    ranks = [
-        rank_of(table[query, items], place)
-        for items in drawn
-        for place, query in enumerate(items.tolist())
-    ]
-    return Ranks(
-        songs=tuple(query.song_id for query in asked),
-        roles=tuple(query.role for query in asked),
-        rank=np.array(ranks),
-        candidates=np.repeat([items.size for items in drawn], [items.size for items in drawn]),
-    )
+    asked: list[_Query] = []
+    rows: list[NDArray[np.float64]] = []
+    for items in drawn:
+        is_drawn = np.isin(np.arange(len(queries)), items)
+        for i in items.tolist():
+            asked.append(replace(queries[i], among=queries[i].among & is_drawn))
+            rows.append(table[i])
+    return _ranks(asked, rows)
 
 
 def _vocal_queries(
@@ -218,6 +220,7 @@ def _vocal_queries(
 ) -> list[_Query]:
     place = {passage.id: index for index, passage in enumerate(gallery.passages)}
     owner = np.array([passage.song_id for passage in gallery.passages])
+    metres = np.array([passage.beats_per_bar for passage in gallery.passages])
     queries = []
     for song in songs:
         if "vocals" not in song.parts or role not in song.stems:
@@ -227,7 +230,9 @@ def _vocal_queries(
             right = place.get(window_at(song.stems[role], bar, bars).id)
             if right is None or vocal.activity < LEAST_ACTIVITY:
                 continue
-            among = owner != song.id
+            among = (owner != song.id) & (metres == song.beats_per_bar)
+            if not among.any():
+                continue
             among[right] = True
             queries.append(_Query(song.id, role, _one_round(vocal, gallery), right, among))
     return queries
@@ -274,17 +279,20 @@ def _mean_where(scores: NDArray[np.float64], sounding: NDArray[np.bool_]) -> NDA
     return mean
 
 
-def _ranks(queries: Sequence[_Query], table: NDArray[np.float64]) -> Ranks:
-    ranks = []
-    for query, scores in zip(queries, table, strict=True):
-        right = int(query.among[: query.right].sum())
-        ranks.append(rank_of(scores[query.among], right))
+def _ranks(queries: Sequence[_Query], table: Iterable[NDArray[np.float64]]) -> Ranks:
+    """Of the queries that more than one item competes for."""
+    rows = [(q, scores) for q, scores in zip(queries, table, strict=True) if _is_open(q)]
+    ranks = [rank_of(scores[q.among], int(q.among[: q.right].sum())) for q, scores in rows]
     return Ranks(
-        songs=tuple(query.song_id for query in queries),
-        roles=tuple(query.role for query in queries),
+        songs=tuple(query.song_id for query, _ in rows),
+        roles=tuple(query.role for query, _ in rows),
         rank=np.array(ranks),
-        candidates=np.array([query.among.sum() for query in queries], dtype=np.int64),
+        candidates=np.array([query.among.sum() for query, _ in rows], dtype=np.int64),
     )
+
+
+def _is_open(query: _Query) -> bool:
+    return int(query.among.sum()) > 1
 
 
 def _strata(gallery: Gallery, queries: Sequence[_Query]) -> Mapping[str, NDArray[np.bool_]]:

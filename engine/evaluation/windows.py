@@ -50,14 +50,18 @@ _SILENT_SHARE: Final = 1e-6 * LOGFREQ_FRAMES
 LEAST_ACTIVITY: Final = 0.5
 
 
-def starts_of(passage: Passage, bars: int) -> range:
-    """First bars of the consecutive windows of ``bars`` bars; a rest at the end is left out."""
-    return range(0, passage.bars - bars + 1, bars)
+def starts_of(passage: Passage, bars: int, *, room: int = 0) -> range:
+    """First bars of the consecutive windows of ``bars`` bars; a rest at the end is left out.
+
+    With ``room`` there are so many bars before the first and after the last one too: a window that
+    is read a little earlier or later is then music, and not told by the silence at its edge.
+    """
+    return range(room, passage.bars - bars - room + 1, bars)
 
 
-def windows_of(passage: Passage, bars: int) -> Iterator[Passage]:
-    """Consecutive windows that sound for half of their beats or more."""
-    for bar in starts_of(passage, bars):
+def windows_of(passage: Passage, bars: int, *, room: int = 0) -> Iterator[Passage]:
+    """Consecutive windows that sound for half of their beats or more (see :func:`starts_of`)."""
+    for bar in starts_of(passage, bars, room=room):
         window = window_at(passage, bar, bars)
         if window.activity >= LEAST_ACTIVITY:
             yield window

@@ -1,10 +1,10 @@
 """The songs that mashups are generated from: Huang et al.'s MashupDB, made from a library.
 
-A song takes part as a vocal seed when it has vocals, harmony and drums; harmony and drums of a
-song without a voice still serve under other voices. Songs of one ``group`` (the variants of one
-composition) always fall on the same side of a split and are never put under each other. A window
-is so many whole bars from a bar line; it is usable for a role when that stem sounds in at least
-half of its beats.
+A song is a vocal seed when it has vocals, of originals when it has harmony and drums too; harmony
+and drums of a song without a voice serve under other voices. Songs of one ``group`` (the variants
+of one composition) always fall on the same side of a split and are never put under each other. A
+window is so many whole bars from a bar line; it is usable for a role when that stem sounds in at
+least half of its beats.
 """
 
 from __future__ import annotations

@@ -11,9 +11,16 @@ from sqlalchemy import create_engine, update
 from engine.library.schema import Song
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
-from tests.dawlink.cli.sounds import write
+from tests.dawlink.cli.sounds import write, write_aac
 
 FIGURES = {"r1", "r5", "r10", "mean_nr", "median_nr"}
+
+
+@pytest.fixture
+def edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows may reach to the edges of their songs, which are of eight bars here."""
+    monkeypatch.setattr("engine.evaluation.axes.ROOM_BARS", 0)
+    monkeypatch.setattr("engine.evaluation.huang.ROOM_BARS", 0)
 
 
 def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path: Path) -> None:
@@ -37,6 +44,7 @@ def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path
     assert "Fewer than 10 songs" in ran.err
 
 
+@pytest.mark.usefixtures("edges")
 def test_a_person_gets_one_table_and_the_folder_holds_it(filled: Command, tmp_path: Path) -> None:
     out = tmp_path / "tables"
     models = ("--models", "random,chroma,automashupper")
@@ -54,6 +62,7 @@ def test_a_person_gets_one_table_and_the_folder_holds_it(filled: Command, tmp_pa
         assert row["mean NR"].startswith(f"{result['mean_nr']:.3f} ")
 
 
+@pytest.mark.usefixtures("edges")
 def test_folders_are_analysed_once_into_the_cache(
     music: Music, dawlink: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +80,7 @@ def test_folders_are_analysed_once_into_the_cache(
     assert not dawlink.library.exists()
 
 
+@pytest.mark.usefixtures("edges")
 def test_a_bad_folder_is_named_and_the_others_are_compared(
     music: Music, own: Command, tmp_path: Path
 ) -> None:
@@ -88,6 +98,7 @@ def test_a_bad_folder_is_named_and_the_others_are_compared(
     assert "bad song" in ran.err or "vocals.wav" in ran.err or "drums.wav" in ran.err
 
 
+@pytest.mark.usefixtures("edges")
 def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> None:
     arguments = ("--protocol", "huang", "--models", "random", "--cache", tmp_path, "--json")
     ran = filled("evaluate", *arguments, "--limit-songs", 2)
@@ -100,6 +111,9 @@ def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> 
         (("--protocol", "listening"), 2, "bad_protocol", "retrieval"),
         (("--models", "nonesuch"), 2, "bad_model", "automashupper"),
         (("--limit-songs", "0"), 2, "bad_limit", "2"),
+        (("--seed", "-1"), 2, "usage", "-1"),
+        (("--seed", str(2**64)), 2, "usage", "seed"),
+        (("--out", "/dev/null/tables", "--data", "/nowhere"), 7, "unwritable", "tables"),
         (("--protocol", "alignment", "--models", "random"), 6, "no_items", "vocals"),
     ],
 )
@@ -124,6 +138,30 @@ def test_a_folder_of_single_stems_holds_no_question(dawlink: Command, tmp_path: 
     refused(ran, 6, "no_items", "two or more")
 
 
+def test_songs_that_are_single_files_are_all_compared(own: Command, tmp_path: Path) -> None:
+    from tests.dawlink.cli.sounds import drum_part
+    from tests.dawlink.cli.sounds import music as sound
+
+    (tmp_path / "sets").mkdir()
+    for number in range(2):
+        parts = [sound(5.0, tone_hz=hz + 40 * number) for hz in (220, 330, 440, 550)]
+        parts[1] = drum_part(5.0)
+        names = ("Master", "Drums", "Bass", "Synths", "Vox")
+        write_aac(tmp_path / "sets" / f"{number}.stem.mp4", parts[0], *parts, titles=names)
+    arguments = ("evaluate", "--protocol", "retrieval", "--models", "random", "--json")
+    ran = own(*arguments, "--cache", tmp_path / "cache", "--data", tmp_path / "sets")
+    assert ran.code == 0, ran
+    assert sorted(ran.document["songs"]) == ["0", "1"]
+
+
+def test_a_song_whose_audio_is_gone_is_no_bad_answer(own: Command, tmp_path: Path) -> None:
+    audio = next((own.library / "audio").rglob("*.flac"))
+    audio.unlink()
+    arguments = ("evaluate", "--protocol", "huang", "--models", "premixnet", "--cache", tmp_path)
+    refused(own(*arguments, "--json"), 6, "library_damaged", audio.name)
+
+
+@pytest.mark.usefixtures("edges")
 def test_separated_songs_are_said_to_be_so(own: Command, tmp_path: Path) -> None:
     """Bleed between the stems of a separated song tells which belong together."""
     engine = create_engine(f"sqlite:///{own.library / 'library.sqlite'}")

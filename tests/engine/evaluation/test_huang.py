@@ -9,6 +9,8 @@ from engine.evaluation.axes import auc_of
 from engine.evaluation.corpus import EvaluationSong
 from engine.evaluation.huang import huang_tasks
 from engine.evaluation.report import ModelResult
+from engine.models.pool import RolePool
+from engine.models.ranker import ClipFeatures
 from engine.models.registry import load_ranker
 from tests.engine.evaluation.material import Constant, Oracle, song
 
@@ -60,6 +62,23 @@ def test_an_average_over_time_hears_keys_but_no_order(results: dict[str, ModelRe
     assert heard["harmonic: semitone"] > 0.9
     assert heard["harmonic: rotated bars"] == pytest.approx(0.5, abs=0.1)
     assert heard["drums: one beat"] == 0.5
+
+
+class Loudness(Constant):
+    """Hears how much of a stem sounds, and nothing else."""
+
+    name = "loudness"
+
+    def score(self, clip: ClipFeatures, pool: RolePool, index: int) -> float:
+        return float(pool.active[pool.rows(index)].mean())
+
+
+def test_no_copy_is_told_by_the_silence_at_its_edge() -> None:
+    """Songs that sound throughout, of which every whole window has been asked about."""
+    songs = [song(i, bars=26) for i in range(4)]
+    (task,) = huang_tasks(songs, [Loudness()], seed=0)
+    assert task.results[0].overall.queries == 4 * 3
+    assert set(axes(task.results[0]).values()) == {0.5}
 
 
 def test_without_vocals_there_is_nothing_to_ask() -> None:

@@ -114,6 +114,38 @@ def test_a_model_of_whole_songs_answers_once_as_published() -> None:
     assert alone[0].results[0].overall.r1 == 1.0
 
 
+def waltz(number: int) -> EvaluationSong:
+    """A song in three."""
+    plain = song(number)
+    stems = {
+        role: replace(stem, beats_per_bar=3, rows=stem.rows[:126], active=stem.active[:126])
+        for role, stem in plain.stems.items()
+    }
+    return replace(plain, beats_per_bar=3, stems=stems)
+
+
+def test_songs_of_another_metre_do_not_compete() -> None:
+    """They would be told apart by their metre alone, and make every model look good."""
+    songs = [song(0), song(1), song(2), waltz(3), waltz(4), replace(waltz(5), beats_per_bar=3)]
+    for task in stem_tasks(songs, SameLevelMixtures(), [Constant()], seed=0):
+        found = task.results[0].overall
+        assert found.mean_nr == pytest.approx(task.chance["mean_nr"])
+        assert task.chance["r1"] == pytest.approx(1 / (12 if task.name == "stems" else 3))
+    for task in vocal_tasks(songs, [Constant()], seed=0):
+        assert task.results[0].overall.mean_nr == pytest.approx(task.chance["mean_nr"])
+
+
+def test_what_has_no_rival_is_not_asked() -> None:
+    (alone,) = stem_tasks([song(0)], SameLevelMixtures(), [Constant()], seed=0)
+    assert (alone.name, alone.results[0].overall.queries) == ("stems", 4)
+    one_waltz = [song(0), song(1), waltz(2)]
+    tasks = {t.name: t for t in stem_tasks(one_waltz, SameLevelMixtures(), [Constant()], seed=0)}
+    assert tasks["stems"].results[0].overall.queries == 12
+    assert tasks["stems-of-role"].results[0].overall.queries == 8
+    for task in vocal_tasks(one_waltz, [Constant()], seed=0):
+        assert task.results[0].overall.songs == 2
+
+
 def test_more_items_than_published_are_drawn_song_by_song(monkeypatch: pytest.MonkeyPatch) -> None:
     """12 of 24 items a draw: three whole songs, so the rivals of the same song stay."""
     monkeypatch.setattr("engine.evaluation.retrieval.PUBLISHED_ITEMS", 12)
