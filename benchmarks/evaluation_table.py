@@ -5,8 +5,8 @@
 Models are run on the same items as long as songs and seed are the same, so one model can be
 measured again alone: a later folder's figures replace an earlier one's, task by task and model by
 model. Cells are the mean normalised rank (0 best, about .5 chance) with its 95 % interval over
-songs, with ``--paired`` the difference to ``automashupper`` on the same queries. Folders whose
-songs differ are refused.
+songs, with ``--paired`` the difference to ``automashupper`` on the same queries: name it beside a
+model that is measured again. Folders whose songs, seeds or numbers of queries differ are refused.
 """
 
 from __future__ import annotations
@@ -23,13 +23,20 @@ _BASELINE = "automashupper"
 def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Results by task and model."""
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    songs: dict[str, object] = {}
+    asked: dict[str, object] = {}
     for path in [path for folder in folders for path in sorted(folder.glob("*.json"))]:
         report = json.loads(path.read_text(encoding="utf-8"))
-        known = songs.setdefault(report["protocol"], report["songs"])
-        if known != report["songs"]:
-            raise SystemExit(f"{path} is about other songs than the files before it")
+        items = (report["songs"], report.get("seed"))
+        if asked.setdefault(report["protocol"], items) != items:
+            raise SystemExit(
+                f"{path} is about other songs, or of another seed, than those before it"
+            )
         for task in report["tasks"]:
+            queries = {result["queries"] for result in task["results"]}
+            if {asked.setdefault(task["name"], q) for q in queries} != queries:
+                raise SystemExit(
+                    f"{path} asks other questions in {task['name']} than those before it"
+                )
             models = found.setdefault(task["name"], {})
             models |= {result["model"]: result for result in task["results"]}
             models["(chance)"] = task["chance"]
@@ -61,6 +68,8 @@ def main() -> None:
     given = parser.parse_args()
     found = read(given.folders)
     tasks = given.tasks.split(",") if given.tasks else list(found)
+    if not found or not set(tasks) <= set(found):
+        raise SystemExit(f"there are tables of {', '.join(found) or 'nothing'} only")
     models = list(dict.fromkeys(model for task in tasks for model in found[task]))
     models.sort(key=lambda model: model == "(chance)")
     print("| model | " + " | ".join(tasks) + " |")

@@ -26,6 +26,7 @@ def report_document(report: Report) -> Document:
     headline = report.tasks[0]
     return {
         "protocol": report.protocol,
+        "seed": report.seed,
         "items": headline.items,
         "results": [_result_document(result) for result in headline.results],
         "chance": headline.chance,

@@ -105,7 +105,7 @@ def evaluate(
             code="no_items",
         )
     titles = tuple(song.title for song in songs)
-    return Report(protocol, titles, tuple(tasks), _notes(tasks))
+    return Report(protocol, titles, tuple(tasks), _notes(tasks), seed)
 
 
 def _notes(tasks: Sequence[Task]) -> tuple[str, ...]:

@@ -103,12 +103,13 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All tasks of a protocol; the first is the headline."""
+    """All tasks of a protocol; the first is the headline. ``seed`` is that of what was drawn."""
 
     protocol: Protocol
     songs: tuple[str, ...]
     tasks: tuple[Task, ...]
     notes: tuple[str, ...] = field(default_factory=tuple)
+    seed: int = 0
 
 
 def task_of(
