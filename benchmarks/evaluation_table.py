@@ -33,7 +33,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
             )
         for task in report["tasks"]:
             queries = {result["queries"] for result in task["results"]}
-            if {asked.setdefault(task["name"], q) for q in queries} != queries:
+            if {asked.setdefault(f"task {task['name']}", q) for q in queries} != queries:
                 raise SystemExit(
                     f"{path} asks other questions in {task['name']} than those before it"
                 )

@@ -244,7 +244,7 @@ def _matching(module: nn.Module, checkpoint: Checkpoint, prefix: str) -> dict[st
         if found[name].shape != tensor.shape:
             sizes = f"{tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             _refuse(checkpoint.path, f"has weights {name!r} of {sizes}", "checkpoint_mismatch")
-        if found[name].is_floating_point() != tensor.is_floating_point():
+        if tensor.is_floating_point() and not found[name].is_floating_point():
             kind = f"{found[name].dtype}, expected {tensor.dtype}"
             _refuse(checkpoint.path, f"has weights {name!r} of {kind}", "checkpoint_mismatch")
     return found
