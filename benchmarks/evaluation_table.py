@@ -24,6 +24,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Results by task and model."""
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     asked: dict[str, object] = {}
+    counts: dict[str, int] = {}
     for path in [path for folder in folders for path in sorted(folder.glob("*.json"))]:
         report = json.loads(path.read_text(encoding="utf-8"))
         items = (report["songs"], report.get("seed"))
@@ -33,7 +34,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
             )
         for task in report["tasks"]:
             queries = {result["queries"] for result in task["results"]}
-            if {asked.setdefault(f"task {task['name']}", q) for q in queries} != queries:
+            if {counts.setdefault(task["name"], count) for count in queries} != queries:
                 raise SystemExit(
                     f"{path} asks other questions in {task['name']} than those before it"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,25 @@ def test_it_starts_as_it_says(
         module.main()
     assert end.value.code == 0
     assert "usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("protocol", ["huang", "kway"])
+def test_tables_are_made_of_the_same_questions_only(protocol: str, tmp_path: Path) -> None:
+    from benchmarks.evaluation_table import read
+
+    def report(folder: str, model: str, **other: object) -> Path:
+        result = {"model": model, "queries": other.pop("queries", 3)}
+        task = {"name": protocol, "results": [result], "chance": {"mean_nr": 0.5}}
+        document = {"protocol": protocol, "songs": ["a"], "seed": 0, "tasks": [task], **other}
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{protocol}.json").write_text(json.dumps(document), encoding="utf-8")
+        return tmp_path / folder
+
+    first, second = report("first", "fit"), report("second", "random")
+    assert set(read([first, second])[protocol]) == {"fit", "random", "(chance)"}
+    for other in ({"seed": 1}, {"songs": ["b"]}, {"queries": 4}):
+        with pytest.raises(SystemExit):
+            read([first, report("third", "random", **other)])
 
 
 def test_the_documents_name_no_other() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -148,7 +149,7 @@ def evaluate(
         chosen = comparable_songs(
             songs if folders else list(rows), files_of(settings.library), split
         )
-        chosen = with_parts(library, chosen)[:limit_songs]
+        chosen = list(itertools.islice(with_parts(library, chosen), limit_songs))
         mixtures = _Shown(LibraryMixtures(library, kept / "mixtures"), bar)
         report = run(wanted, load_songs(library, chosen), mixtures, rankers, seed=seed)
     if any(rows[song].separator for song in chosen):

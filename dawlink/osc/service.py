@@ -272,7 +272,7 @@ class EngineService:
 
 def _place_of(library: LibraryPlace) -> tuple[int, int] | None:
     """What tells a library's database from another one of the same name; None where none is."""
-    from engine.library.sqlite import DATABASE_NAME
+    from engine.library.place import DATABASE_NAME
 
     if not isinstance(library, Path):
         return 0, 0  # on a server there is only one of a name

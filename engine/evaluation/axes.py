@@ -103,13 +103,10 @@ def originals_of(song: EvaluationSong) -> list[Original]:
     """The vocal windows of a song in which harmony and drums sound too."""
     if "vocals" not in song.parts or not {"harmonic", "drums"} <= set(song.stems):
         return []
-    found = [Original(song, bar) for bar in _starts(song)]
+    starts = starts_of(song.stems["vocals"], WINDOW_BARS, room=ROOM_BARS)
+    found = [Original(song, bar) for bar in starts]
     roles: tuple[Role, ...] = ("vocals", "harmonic", "drums")
     return [o for o in found if all(o.part(r).activity >= LEAST_ACTIVITY for r in roles)]
-
-
-def _starts(song: EvaluationSong) -> range:
-    return starts_of(song.stems["vocals"], WINDOW_BARS, room=ROOM_BARS)
 
 
 def single_axes(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -208,10 +208,11 @@ def _require_audio(path: Path, title: str) -> None:
         )
 
 
-def with_parts(library: LibraryReader, song_ids: Sequence[str]) -> list[str]:
+def with_parts(library: LibraryReader, song_ids: Iterable[str]) -> Iterator[str]:
     """The songs that have two parts or more."""
-    found = {song: {stem.role: stem for stem in library.stems(song)} for song in song_ids}
-    return [song for song, stems in found.items() if len(_parts(stems)) >= LEAST_PARTS]
+    for song in song_ids:
+        if len(_parts({stem.role: stem for stem in library.stems(song)})) >= LEAST_PARTS:
+            yield song
 
 
 def _parts(stems: Mapping[Role, StemRow]) -> tuple[Role, ...]:

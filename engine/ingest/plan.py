@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 from engine.errors import UnusableInput
 from engine.ingest.roles import named_role, role_of
+from engine.library.place import DATABASE_NAME
 from engine.theory import Role
 
 __all__ = ["SourceFile", "SourceKind", "SourcePlan", "is_audio", "plan_sources"]
@@ -165,7 +166,7 @@ def _plan_folder(
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Audio files and subfolders, by name, without hidden and foreign ones."""
+    """Audio files and subfolders, by name, without hidden and foreign ones and libraries."""
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: _sort_key(entry.name))
     except OSError as error:
@@ -180,6 +181,7 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
         if not entry.name.startswith(".")
         and entry.name.lower() not in _SKIPPED_FOLDERS
         and entry.is_dir()
+        and not (entry / DATABASE_NAME).is_file()
     ]
     return files, folders
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.errors import LibraryUnusable, UnwritableOutput
-from engine.library.sqlite import DATABASE_NAME
+from engine.library.place import DATABASE_NAME
 
 __all__ = ["prepare_folder"]
 

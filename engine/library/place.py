@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-__all__ = ["LibraryPlace", "ServerPlace", "files_of", "parse_place", "redacted"]
+__all__ = ["DATABASE_NAME", "LibraryPlace", "ServerPlace", "files_of", "parse_place", "redacted"]
 
+#: The database of a library that is a folder of its own.
+DATABASE_NAME: Final = "library.sqlite"
 _SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _SERVER: Final = re.compile(rf"({'|'.join(map(re.escape, _SCHEMES))}):", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(r"://[^\s]*@")

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.errors import LibraryUnusable
 from engine.files import write_whole
-from engine.library.sqlite import DATABASE_NAME
+from engine.library.place import DATABASE_NAME
 
 __all__ = ["claim_folder", "require_folder", "require_own"]
 

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.errors import DawlinkError, LibraryUnusable, UnwritableOutput
 from engine.library.backend import LOCK_TIMEOUT_S, WRITES
+from engine.library.place import DATABASE_NAME
 
-__all__ = ["DATABASE_NAME", "SqliteBackend"]
+__all__ = ["SqliteBackend"]
 
-DATABASE_NAME: Final = "library.sqlite"
 
 _APPLICATION_ID: Final = 0x6461776C  # "dawl" in the file's header: this database is a library
 _RETRY_S: Final = 0.02

@@ -98,8 +98,14 @@ class MaskNetwork(nn.Module):
 
     @torch.no_grad()
     def masks(self, first: Waveform, second: Waveform) -> NDArray[np.float32]:
-        """(2, bands, frames) weights of two songs that begin together; the longer one counts."""
-        songs = [_mono(song) for song in (first, second)]
+        """(2, bands, frames) weights of two songs that begin together; the longer one counts.
+
+        It was trained on mono; of several channels their mean power is heard, not their sum, in
+        which what is wide is softer and what is in opposite phase is gone.
+        """
+        songs = [
+            torch.from_numpy(resample(song, SAMPLE_RATE).samples.copy()) for song in (first, second)
+        ]
         length = max(song.shape[-1] for song in songs)
         padded = [functional.pad(song, (0, length - song.shape[-1])) for song in songs]
         frames = length // HOP_SAMPLES + 1
@@ -111,7 +117,7 @@ class MaskNetwork(nn.Module):
         return np.concatenate(pieces, axis=-1)
 
     def _piece(self, songs: Sequence[Tensor], start: int, end: int) -> NDArray[np.float32]:
-        """(2, bands, end - start) weights of these frames of (1, samples) songs, and no others.
+        """(2, bands, end - start) weights of these frames of (channels, samples) songs, no others.
 
         What is cut out begins and ends beyond everything that the frames depend on: the
         network's context, and the window of the outermost frame.
@@ -120,7 +126,7 @@ class MaskNetwork(nn.Module):
         first = max(start - margin, 0)
         cut = slice(first * HOP_SAMPLES, (end + margin) * HOP_SAMPLES)
         device = self.last.weight.device
-        weights = self(*(spectra(song[:, cut].to(device)) for song in songs))[0]
+        weights = self(*(_heard(spectra(song[:, cut].to(device))) for song in songs))[0]
         kept = weights[..., start - first : end - first]
         return np.asarray(kept.cpu().numpy(), dtype=np.float32)
 
@@ -168,9 +174,11 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _mono(waveform: Waveform) -> Tensor:
-    mono = Waveform(waveform.mono()[np.newaxis], waveform.sample_rate)
-    return torch.from_numpy(resample(mono, SAMPLE_RATE).samples.copy())
+def _heard(channels: Tensor) -> Tensor:
+    """(1, bins, frames) one spectrum with the mean power of (channels, bins, frames)."""
+    if channels.shape[0] == 1:
+        return channels
+    return channels.abs().square().mean(dim=0, keepdim=True).sqrt()
 
 
 def _band_matrix() -> Tensor:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
-from engine.library.sqlite import DATABASE_NAME
+from engine.library.place import DATABASE_NAME
 from engine.training.fit_calibration import drawn_songs
 from engine.training.fit_check import WindowPairs, midi_pairs
 from engine.training.fit_data import FitBank, joined, make_bank

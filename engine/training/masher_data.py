@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from engine.audio.resample import resample
 from engine.audio.stretch import Stretcher, default_stretcher
 from engine.audio.waveform import Waveform
 from engine.errors import SomeItemsFailed, UnusableInput
-from engine.files import sha256_of, write_whole
+from engine.files import sha256_of
 from engine.ingest.plan import is_audio
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.models.mash_mask import SAMPLE_RATE
@@ -48,8 +47,6 @@ MOST_MASHUPS: Final = 2000
 #: Mashups kept in memory, 12 MB each.
 _KEPT: Final = 64
 _PARTS: Final = ("first", "second", "mix")
-#: Says that a folder's mashups were generated: they are never given ones, wherever they lie.
-_GENERATED: Final = ".generated-mashups"
 #: Shorter audio fills no spectrum [s].
 _SHORTEST_S: Final = 0.1
 
@@ -87,7 +84,7 @@ class TripleFiles(Sequence[Triple]):
 def find_mashups(data: Sequence[Path]) -> list[Path]:
     """Folders of mashups among ``data`` and everything below, in order of their names.
 
-    What an earlier training generated is left out, and so are hidden folders.
+    Hidden folders below are left out: what a training generates lies in one.
 
     Raises:
         UnusableInput: one of ``data`` is no folder.
@@ -122,7 +119,7 @@ def mashup_sets(
     material = open_material(request.data, work, jobs=request.jobs, tell=tell)
     parts = split_songs(material.db, request.data, share=HELD_OUT_SHARE, seed=request.seed)
     made: list[list[Path]] = []
-    folder = request.out.with_name(f"{request.out.stem}-mashups")
+    folder = request.out.with_name(f".{request.out.stem}-mashups")
     for part in (parts.train, parts.held_out):
         made.append(
             _generated(
@@ -205,7 +202,6 @@ def _generated(
         done += 1
         tell(f"made {done} of {len(plans)} mashups")
 
-    write_whole(folder / _GENERATED, "")
     made = make_triples(db, plans, folder, stretcher=stretcher, stop=stop, made_one=told)
     if made is None:
         raise SomeItemsFailed(
@@ -222,12 +218,10 @@ def _below(root: Path) -> Iterator[Path]:
         raise UnusableInput(
             f"{root} is no folder.", hint="Give a folder of mashups or songs.", code="missing"
         )
-    for path, folders, files in os.walk(root):
-        if _GENERATED in files:
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(path)
+    yield root
+    for path in sorted(path for path in root.rglob("*") if path.is_dir()):
+        if not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from typing import Final
 from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
 from engine.library.library import Library
-from engine.library.sqlite import DATABASE_NAME
+from engine.library.place import DATABASE_NAME
 from engine.mashup.database import MashupDB, MashupSong
 from engine.training.midi_audio.listing import groups_of, read_listing
 from engine.training.midi_corpus import Split

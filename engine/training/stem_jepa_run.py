@@ -27,8 +27,8 @@ from engine.errors import DawlinkError, UnusableInput
 from engine.files import atomic_path, sha256_of
 from engine.ingest import SourcePlan, plan_sources, sum_files
 from engine.library.library import Library
+from engine.library.place import DATABASE_NAME
 from engine.library.rows import SongRow
-from engine.library.sqlite import DATABASE_NAME
 from engine.models.log_mel import LogMel, MelStatistics
 from engine.models.stem_jepa import JEPA_ROLES, LABELS
 from engine.theory import Role

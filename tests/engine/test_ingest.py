@@ -162,6 +162,13 @@ def test_a_folder_of_songs_is_searched(tmp_path):
     ]
 
 
+def test_a_library_among_the_music_is_no_music(tmp_path):
+    touch(tmp_path, "a song.wav")
+    touch(tmp_path / "library" / "audio", "0a1b.flac")
+    (tmp_path / "library" / "library.sqlite").touch()
+    assert [plan.title for plan in planned(tmp_path)] == ["a song"]
+
+
 def test_order_does_not_depend_on_the_disk(tmp_path):
     first = touch(tmp_path / "one", "c.wav", "a.wav", "B.wav", "x/d.wav")
     second = touch(tmp_path / "two", "x/d.wav", "B.wav", "a.wav", "c.wav")

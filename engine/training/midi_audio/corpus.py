@@ -187,17 +187,17 @@ def _word_of(
     """What a corpus says today of a song that was rendered from it.
 
     A row that does not know its MIDI file's content or its corpus is taken to be of the file that
-    is here now.
+    is here now; a row of another corpus is this one's too when the content is the same.
     """
     by_name = {(song.set_name, song.source.name): song for song in songs}
 
     def word(row: ListedSong) -> ListedSong:
-        if not is_own and row.corpus not in ("", corpus):
-            return row
         song = by_name.get((row.set_name, row.file))
         if song is None:
             return replace(row, split="test", is_current=False) if is_own else row
         sha = _midi_sha(song)
+        if not is_own and row.corpus not in ("", corpus) and row.midi_sha != sha:
+            return row
         row = replace(row, group=song.group, midi_sha=row.midi_sha or sha, corpus=corpus)
         if sha and row.midi_sha != sha:
             return replace(row, split="test", is_current=False)

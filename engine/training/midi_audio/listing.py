@@ -122,14 +122,11 @@ def update_listing(
 
 @contextlib.contextmanager
 def _locked(library: Path) -> Iterator[None]:
-    """One process at a time; a file system without locks cannot tell of others."""
+    """One process at a time; on a file system without locks FileLock makes a lock of the file."""
     lock = FileLock(library / _LOCK_NAME)
     try:
         library.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except NotImplementedError:
-        yield
-        return
     except OSError as error:
         raise UnwritableOutput(
             f"{library} cannot be written: {error.strerror or error}.",

@@ -89,8 +89,17 @@ def test_a_separator_that_no_model_can_be_called_is_a_note() -> None:
     assert (check.status, check.name) == ("note", "weights of a/b")
 
 
-def test_a_demucs_that_does_not_import_is_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "demucs.hf", None)
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
+def test_a_demucs_that_does_not_import_is_no_weights(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "demucs.hf":
+                raise error("libtorch_cuda.so: cannot open shared object file")
+
+    monkeypatch.delitem(sys.modules, "demucs.hf", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     assert doctor._weights("auto").status == "note"
 
 

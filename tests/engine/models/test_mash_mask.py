@@ -106,3 +106,14 @@ def test_same_seed_same_network() -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="no network"):
         MaskConfig(dilations=())
+
+
+def test_several_channels_are_heard_by_their_power() -> None:
+    """A sum would make what is wide softer, and what is in opposite phase silent."""
+    rng = np.random.default_rng(0)
+    voice, bed = (Waveform(rng.normal(0, 0.1, (1, 16000)).astype(np.float32), 16000) for _ in "ab")
+    wide = Waveform(np.concatenate([voice.samples, -voice.samples]), 16000)
+    network = MaskNetwork(MaskConfig(), seed=1)
+    heard = network.masks(voice, bed)
+    np.testing.assert_allclose(network.masks(wide, bed), heard, atol=1e-5)
+    assert np.abs(network.masks(bed, voice) - heard).max() > 1e-3

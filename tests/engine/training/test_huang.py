@@ -59,14 +59,23 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def test_it_learns_which_stems_belong_together(
     tmp_path: Path, held_out: CropSet, kind: NetKind
 ) -> None:
-    """The mean loss falls; where stems meet bin by bin, to a fraction."""
+    """The mean loss falls; where stems meet bin by bin, to a fraction.
+
+    One run in ten or so stays where it began, and the last bit of a sum decides which one; so
+    one of three seeds must learn.
+    """
     settings = tiny(kind, epochs=160, learning_rate=5e-3)
     if kind == "premixnet":
         settings = replace(settings, net=NetSettings(kind, 1 / 16, 4, 0.25, meeting=True))
-    made = train_mix([ToySongs(8)], held_out, settings, out=tmp_path / "a.safetensors")
-    assert made.finished
     wanted = 0.6 if kind == "premixnet" else 0.85
-    assert made.history[-30:, 0].mean() < wanted * made.history[:5, 0].mean()
+
+    def learns(seed: int) -> bool:
+        run = replace(settings, seed=seed)
+        made = train_mix([ToySongs(8)], held_out, run, out=tmp_path / f"{seed}.safetensors")
+        assert made.finished
+        return bool(made.history[-30:, 0].mean() < wanted * made.history[:5, 0].mean())
+
+    assert any(learns(seed) for seed in range(3))
 
 
 def test_recordings_and_notes_take_turns_as_told(tmp_path: Path, held_out: CropSet) -> None:

@@ -39,11 +39,13 @@ def test_mashups_are_read_when_asked_for(data: Path) -> None:
 
 def test_what_was_generated_is_never_a_given_mashup(data: Path) -> None:
     (data / "mashup 1").rename(data / ".part of one")
-    made = data / "m-mashups"
-    (data / "mashup 0").rename(made)
-    assert find_mashups([data]) == [made]
-    (made / ".generated-mashups").touch()
+    made = data / ".m-mashups"
+    made.mkdir()
+    (data / "mashup 0").rename(made / "0")
     assert find_mashups([data]) == []
+    assert find_mashups([made]) == [made / "0"]  # unless they are named
+    with pytest.raises(UnusableInput):  # nor are they songs to make mashups of
+        mashup_sets(TrainRequest("song-masher", (data,), data / "m.safetensors"), silent)
 
 
 def test_mashups_that_cannot_be_heard_are_passed_over(data: Path, tmp_path: Path) -> None:

@@ -104,12 +104,12 @@ def test_mashups_are_generated_of_songs(songs: Path, tmp_path: Path) -> None:
     report = run(request, told.append, plan=TINY)
     assert report.finished
     assert report.metrics["mask_train_loss"] > 0.0
-    made = sorted(path.name for path in (tmp_path / "m-mashups").iterdir())
+    made = sorted(path.name for path in (tmp_path / ".m-mashups").iterdir())
     assert len(made) >= 3
     assert any(text.startswith("made 1 of") for text in told)
     again = run(dataclasses.replace(request, resume=True), unheard, plan=TINY)
     assert again.finished
-    assert sorted(path.name for path in (tmp_path / "m-mashups").iterdir()) == made
+    assert sorted(path.name for path in (tmp_path / ".m-mashups").iterdir()) == made
 
 
 def test_mashups_are_generated_of_songs_as_their_list_says(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -318,6 +319,10 @@ def test_corpora_that_share_a_library_and_names_leave_each_other_alone(
     told: list[str] = []
     assert render_corpus(corpus, library, options, tell=told.append).songs == (before,)
     assert render_corpus(other, library, options, tell=told.append).songs == (theirs,)
+    shutil.copytree(corpus, tmp_path / "copy")
+    (copied,) = render_corpus(tmp_path / "copy", library, options, tell=told.append).songs
+    assert copied.song_id == before.song_id
+    assert render_corpus(corpus, library, options, tell=told.append).songs == (before,)
     assert not told
 
 

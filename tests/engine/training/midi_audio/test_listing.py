@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,17 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     occupied.write_bytes(b"")
     with pytest.raises(UnwritableOutput, match="cannot be written"):
         update_listing(occupied, [listed(0, 0)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks in another way")
+def test_a_file_system_without_locks_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.warns(UserWarning, match="lock"):
+        update_listing(tmp_path, [listed(0, 0)])
+        update_listing(tmp_path, [listed(0, 1)])
+    assert set(read_listing(tmp_path)) == {listed(0, 0), listed(0, 1)}
