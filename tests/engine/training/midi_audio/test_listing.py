@@ -52,7 +52,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(
         raise OSError(errno.ENOSYS, "no locks here")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.warns(UserWarning, match="lock"):
-        update_listing(tmp_path, [listed(0, 0)])
-        update_listing(tmp_path, [listed(0, 1)])
+    for number in range(2):
+        with pytest.warns(UserWarning, match="lock"):
+            update_listing(tmp_path, [listed(0, number)])
     assert set(read_listing(tmp_path)) == {listed(0, 0), listed(0, 1)}
