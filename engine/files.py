@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.errors import UnwritableOutput
 
-__all__ = ["atomic_path", "sha256_of", "write_whole"]
+__all__ = ["atomic_path", "require_writable", "sha256_of", "write_whole"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -58,6 +58,20 @@ def write_whole(path: Path, data: bytes | str, *, overwrite: bool = True) -> Non
     """Write ``data`` to ``path`` in one step (see :func:`atomic_path`)."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def require_writable(folder: Path) -> None:
+    """Said before a long task, not after it; the folder is made.
+
+    Raises:
+        UnwritableOutput: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".part-", dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -31,7 +31,7 @@ from dawlink.evaluation_documents import report_document
 from dawlink.settings import Settings
 from engine.adding import AddOptions, AddOutcome, add_sources, path_of, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
-from engine.files import atomic_path, write_whole
+from engine.files import require_writable, write_whole
 from engine.library.place import files_of
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def evaluate(
         raise UsageError(f"The seed {seed} cannot be meant.", hint="Give 0 or more.")
     wanted = parse_protocol(protocol)
     if out is not None:
-        _require_folder(out)
+        require_writable(out)
     own = (ctx.find_object(Invocation) or invocation(ctx)).settings()
     rankers = rankers_for(models, folders=(files_of(own.library) / "models",))
     kept = cache or platformdirs.user_cache_path("dawlink", False) / "evaluation"
@@ -225,17 +225,6 @@ def _rendered(
     for note in notes:
         _LOGGER.warning("%s", note)
     return songs
-
-
-def _require_folder(out: Path) -> None:
-    """Said before a long comparison, not after it.
-
-    Raises:
-        UnwritableOutput: nothing can be written there.
-    """
-    with atomic_path(out / ".probe") as probe:
-        probe.touch()
-    (out / ".probe").unlink()
 
 
 def _has_two_roles(plan: SourcePlan) -> bool:

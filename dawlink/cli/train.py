@@ -16,7 +16,8 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
 from dawlink.cli.output import Bar, emit_json, emit_text, progress
-from engine.errors import UsageError
+from engine.errors import UnwritableOutput, UsageError
+from engine.files import require_writable
 from engine.training.requests import Trainer, TrainReport, TrainRequest
 
 app = typer.Typer(help="Train a model on your own music.")
@@ -126,12 +127,16 @@ def _trained(
 
 
 def _checked(out: Path) -> Path:
+    """What cannot be written is said before hours of work, not after them."""
     if out.suffix != ".safetensors":
         raise UsageError(
             f"{out} is no name for a checkpoint.",
             hint="Let it end in .safetensors.",
             code="bad_suffix",
         )
+    if out.is_dir():
+        raise UnwritableOutput(f"{out} is a folder.", hint="Give the name of a file to --out.")
+    require_writable(out.parent)
     return out
 
 

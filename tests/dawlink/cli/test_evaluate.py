@@ -113,7 +113,7 @@ def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> 
         (("--limit-songs", "0"), 2, "bad_limit", "2"),
         (("--seed", "-1"), 2, "usage", "-1"),
         (("--seed", str(2**64)), 2, "usage", "seed"),
-        (("--out", "/dev/null/tables", "--data", "/nowhere"), 7, "unwritable", "tables"),
+        (("--out", "/dev/null/tables", "--data", "/nowhere"), 7, "unwritable", "null/tables can"),
         (("--protocol", "alignment", "--models", "random"), 6, "no_items", "vocals"),
     ],
 )

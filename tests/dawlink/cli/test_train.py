@@ -69,6 +69,16 @@ def test_what_cannot_be_meant(dawlink: Command, tmp_path: Path) -> None:
     assert dawlink("train", "premixnet", *data, "--device", "abacus").code == 2
 
 
+def test_what_cannot_be_written_is_said_first(dawlink: Command, tmp_path: Path) -> None:
+    """Not after the songs were looked at, of which there are none."""
+    (tmp_path / "mine.safetensors").mkdir()
+    data = ("--data", tmp_path / "nowhere", "--json", "--out")
+    folder = dawlink("train", "premixnet", *data, tmp_path / "mine.safetensors")
+    refused(folder, 7, "unwritable", "mine.safetensors")
+    refused(dawlink("train", "fit", *data, "/dev/null/x/f.safetensors"), 7, "unwritable", "null/x")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.safetensors"]
+
+
 def test_a_folder_without_songs(dawlink: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     out = tmp_path / "p.safetensors"
