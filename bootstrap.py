@@ -44,6 +44,8 @@ DEVELOPER_PROGRAMS = {
     "ardour7-export": ("ardour",),
     "pg_ctlcluster": ("postgresql",),
 }
+#: Test files run side by side, one for each core up to four: they start servers and engines too.
+SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")
 #: Lines of a failed command's output that are shown.
 SHOWN_LINES = 30
 #: A build or a download that takes longer than this [s] will not come to an end.
@@ -91,7 +93,7 @@ def test(arguments):
         "ruff check": [python, "-m", "ruff", "check", "."],
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
         "mypy": [python, "-m", "mypy"],
-        "pytest": [python, "-m", "pytest", "-m", "not network", *arguments],
+        "pytest": [python, "-m", "pytest", "-m", "not network", *SIDE_BY_SIDE, *arguments],
     }
     failed = []
     for name, command in checks.items():

@@ -115,6 +115,13 @@ class OscClient:
             if _ends(message, req):
                 return message
 
+    def until_ready(self, timeout_s: float = 60.0) -> None:
+        """Ask until its models are loaded."""
+        end = time.monotonic() + timeout_s
+        while self.ask("/dawlink/status", "").values[1] != "ready":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
     def silent(self, for_s: float = 0.3) -> bool:
         """Nothing comes for a while."""
         try:

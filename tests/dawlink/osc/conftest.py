@@ -30,6 +30,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Music]:
 @pytest.fixture(scope="session")
 def daemon(music: Music, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = start(music.library, tmp_path_factory.mktemp("daemon"))
+    with running.client() as asking:
+        asking.until_ready()
     yield running
     running.stop()
 

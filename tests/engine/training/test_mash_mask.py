@@ -15,8 +15,6 @@ from engine.models.mash_mask import MaskConfig, MaskNetwork
 from engine.training.mash_mask import MaskTraining, load_mask_network, measure, train_mash_mask
 from engine.training.song_masher import Triple
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RATE = 16_000
 TINY = MaskTraining(
     network=MaskConfig(width=8, dilations=(1, 2)), steps=5, batch=2, crop_s=0.5, learning_rate=0.02

@@ -15,8 +15,6 @@ from engine.training.mash_mask import KIND, MaskTraining, load_mask_network, tra
 from engine.training.mask_shipping import Provenance, ship_mask_network
 from engine.training.song_masher import Triple
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = MaskTraining(MaskConfig(width=8, dilations=(1, 2)), steps=3, batch=1, crop_s=0.3)
 LEARNT = Provenance(("freedoom", "pop909_arr"), songs=12, mashups=34)
 

@@ -21,8 +21,6 @@ from engine.training.song_masher import (
     train_song_masher,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = MasherTraining(network=MasherConfig(width=8), epochs=3, batch=2)
 
 

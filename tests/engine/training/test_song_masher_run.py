@@ -24,8 +24,6 @@ from engine.training.song_masher_run import MasherPlan, run
 from tests.engine.library.songs import RATE, analysis, song
 from tests.engine.training.heard import list_songs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = MasherPlan(
     magnitude=MasherTraining(MasherConfig(width=4), epochs=2),
     phase=MasherTraining(MasherConfig("phase", width=4), epochs=2),

@@ -24,8 +24,6 @@ from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import draw_batch, draw_example, song_array
 from engine.training.stem_jepa_settings import plain_settings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CROP = 4 * 2560
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=32, predictor_layers=2),

@@ -22,8 +22,6 @@ from engine.training.stem_jepa_check import stem_ranks
 from engine.training.stem_jepa_contrast import Contrast, contrastive_loss, missing_loss
 from engine.training.stem_jepa_draws import SongArray
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = JepaTraining(
     network=JepaConfig(
         width=16,

@@ -19,8 +19,6 @@ from engine.training.stem_jepa import JepaTraining, load_stem_jepa
 from engine.training.stem_jepa_run import run
 from tests.engine.library.songs import song
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RATE = 8000
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=16, predictor_layers=2),
