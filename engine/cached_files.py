@@ -5,10 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CachedFiles"]
+__all__ = ["DAMAGED_ARRAYS", "CachedFiles"]
+
+#: What reading a cut or changed ``.npz`` may raise; one bit can tell of a version, a compression or
+#: a password that nobody chose.
+DAMAGED_ARRAYS: Final = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 
 #: What is still unfinished after this long was being written by a process that is gone [s].
 _UNFINISHED_S: Final = 3600.0

@@ -44,6 +44,8 @@ LEAST_MAPPED_S: Final = 0.3
 TYPICAL_TEMPO_BPM: Final = 100.0
 #: The key network's rate [Hz].
 _KEY_RATE_HZ: Final = 44100
+#: A stated tempo that differs from the song's by less is the same: the song's beats are known.
+_SAME_TEMPO: Final = 0.005
 
 
 def analyse_clip(
@@ -177,24 +179,33 @@ def _grid(
     session_tempo_bpm: float | None,
 ) -> _Mapped:
     start_s, end_s = request.start_s, request.start_s + waveform.duration_s
+    known = library.grid(sources[0].song_id) if sources else None
     if request.tempo_bpm and request.downbeat_s is not None:
         return _Mapped(
             BeatGrid.constant(
-                request.tempo_bpm, downbeat_s=request.downbeat_s, start_s=start_s, end_s=end_s
+                request.tempo_bpm,
+                downbeat_s=request.downbeat_s,
+                start_s=start_s,
+                end_s=end_s,
+                beats_per_bar=known.beats_per_bar if known else 4,
             ),
             "person",
         )
-    if sources and not request.tempo_bpm:
-        grid = library.grid(sources[0].song_id)
+    if known is not None and _agrees(known, request.tempo_bpm):
         mapped = _Mapped(
-            replace(grid, beats_s=grid.beats_s - sources[0].offset_s).covering(start_s, end_s),
-            "library",
+            replace(known, beats_s=known.beats_s - sources[0].offset_s).covering(start_s, end_s),
+            "person" if request.tempo_bpm else "library",
         )
     else:
         mapped = _tracked(request, waveform, session_tempo_bpm)
     if request.downbeat_s is not None:
         mapped = replace(mapped, grid=mapped.grid.with_downbeat_at(request.downbeat_s))
     return mapped
+
+
+def _agrees(known: BeatGrid, tempo_bpm: float | None) -> bool:
+    """Whether a person states no other tempo than that of the song a clip comes from."""
+    return not tempo_bpm or abs(tempo_bpm / known.tempo_bpm - 1) <= _SAME_TEMPO
 
 
 def _counted_as(grid: BeatGrid, session_tempo_bpm: float | None) -> BeatGrid:

@@ -11,8 +11,6 @@ import contextlib
 import hashlib
 import json
 import threading
-import zipfile
-import zlib
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.records import FEATURE_VERSION, KeyEstimate
-from engine.cached_files import CachedFiles
+from engine.cached_files import DAMAGED_ARRAYS, CachedFiles
 from engine.clips import ClipAnalysis, ClipRequest, ClipSource
 from engine.errors import UnwritableOutput
 from engine.files import atomic_path
@@ -35,10 +33,6 @@ _LAYOUT: Final = 6
 #: A clip of 64 bars takes about 100 kB [bytes].
 _MOST_ON_DISK: Final = 128 << 20
 _MOST_IN_MEMORY: Final = 64
-#: What reading a file that was cut or changed may raise.
-_DAMAGED: Final = (
-    OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 def cache_name(
@@ -121,7 +115,7 @@ class ClipCache:
         path = self._files.find(f"{name}.npz")
         if path is None:
             return None
-        with contextlib.suppress(*_DAMAGED), path.open("rb") as file:
+        with contextlib.suppress(*DAMAGED_ARRAYS), path.open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
             facts = cast("_Facts", json.loads(str(arrays["facts"])))
             return _clip_of(request, facts, arrays["beats_s"], arrays["rows"], arrays["active"])

@@ -7,7 +7,6 @@ library's folder share them.
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from engine.cached_files import DAMAGED_ARRAYS
 from engine.files import atomic_path
 from engine.library.sweeping import is_old
 from engine.models.fit_embedding import Embedding
@@ -66,10 +66,10 @@ class EmbeddingFiles:
     def several(self, keys: Sequence[str]) -> Iterator[tuple[str, Embedding]]:
         """See :class:`EmbeddingKeeper`; each file's archive checks its bytes."""
         for key in keys:
-            damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
             with (
-                contextlib.suppress(*damaged),
-                np.load(self.where(key), allow_pickle=False) as arrays,
+                contextlib.suppress(*DAMAGED_ARRAYS),
+                self.where(key).open("rb") as stream,
+                np.load(stream, allow_pickle=False) as arrays,
             ):
                 yield key, Embedding(self._tag, arrays["pitch"], arrays["rhythm"])
 

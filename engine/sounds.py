@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import UnusableInput
 from engine.grid import BeatGrid
 from engine.models.audio_source import Recording, Sound
 from engine.theory import Role
@@ -57,6 +58,13 @@ class LibrarySounds:
     def placed(self, pool: RolePool, fit: Fit, *, beats: int) -> Sound:
         """See :class:`~engine.models.audio_source.AudioSource`."""
         stem = self._finder.stem(pool.stem_ids[fit.index])
+        path = self._library.audio_path(stem)
+        if not path.is_file():  # what was heard of it before may still be known
+            raise UnusableInput(
+                f"The audio of a stem is not there: {path} is missing.",
+                hint="Run dawlink verify, which names all that is damaged; add the song again.",
+                code="no_audio",
+            )
         start = round(fit.start_bar * pool.beats_per_bar / pool.multiplier)
         passed = np.arange(beats) % (fit.loop_bars * pool.beats_per_bar)
         first = start + passed / pool.multiplier
@@ -103,7 +111,6 @@ def file_recording(path: Path, key: str, *, gain_db: float = 0.0) -> Recording:
     def read(start_s: float, end_s: float, sample_rate: int) -> NDArray[np.float32]:
         from engine.audio.decode import decode
         from engine.audio.resample import resample
-        from engine.errors import UnusableInput
 
         frames = round((end_s - start_s) * sample_rate)
         result = np.zeros(frames, dtype=np.float32)

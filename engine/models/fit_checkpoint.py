@@ -113,6 +113,8 @@ def _model(
     if found != expected:
         wrong = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
         _refuse(path, f"has other weights than expected ({wrong[0]})", "checkpoint_mismatch")
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        _refuse(path, "is damaged: not all of its weights are numbers", "checkpoint_damaged")
     return FitModel(dense_weights(tensors), sizes, curves, _sha_of(tensors)[:_TAG_DIGITS])
 
 
@@ -128,8 +130,9 @@ def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
 
 
 def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
+    mend = "Install dawlink anew" if path == SHIPPED_FIT else "Remove it to use the shipped one"
     hint = (
-        "Install dawlink anew, or train it again with `dawlink train fit`; until then rank with "
+        f"{mend}, or train it again with `dawlink train fit`; until then rank with "
         "--model automashupper."
     )
     raise MissingDependency(f"The checkpoint {path} {what}.", hint=hint, code=code) from error

@@ -79,13 +79,14 @@ class JepaRanker:
         if not fits:
             return []
         sound = sound_of(clip)
+        if pool.sounds is None:
+            raise no_audio()
         tempo_bpm = heard_tempo(sound)
         asked = self._asked(_heard(sound, tempo_bpm), pool.role, tempo_bpm)
         heard = []
         for fit in fits:
-            placed = _placed(pool, fit, clip, tempo_bpm)
             try:
-                found = self._found(placed, tempo_bpm)
+                found = self._found(_placed(pool, fit, clip, tempo_bpm), tempo_bpm)
             except UnusableInput as error:
                 _LOGGER.warning("%s", error.message)
                 continue

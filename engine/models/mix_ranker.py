@@ -16,6 +16,7 @@ rules' order goes on below. Scores are probabilities of "good".
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,7 @@ from engine.models.automashupper import automashupper
 from engine.models.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, BeatMels, added_up, levelled, scaled
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Search
+from engine.models.song_reader import no_audio, sound_of
 from engine.theory import Role
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PIECE_FRAMES", "MixRanker", "plane_of"]
 
+_LOGGER = logging.getLogger(__name__)
 #: What the networks are trained on: four bars of four beats.
 PIECE_FRAMES: Final = 16 * FRAMES_PER_BEAT
 #: Stems and groups that PostMixNet listens to for one question.
@@ -79,9 +82,9 @@ class MixRanker:
         fits = self._rules.place(clip, pool, search, eligible=eligible)
         most = len(fits) if search.listen is None else search.listen
         heard = fits[: most if self._listens_apart else min(most, _POST_STEMS)]
-        sounds = [self._readable(_sound_of(pool, fit, clip)) for fit in heard]
+        sounds = [self._readable(pool, fit, clip) for fit in heard]
         usable = [(fit, sound) for fit, sound in zip(heard, sounds, strict=True) if sound]
-        scores = self._pairs(_clip_sound(clip), [s for _, s in usable], pool.role)
+        scores = self._pairs(sound_of(clip), [s for _, s in usable], pool.role)
         found = [
             replace(fit, score=float(score), parts=replace(fit.parts, learned=float(score)))
             for (fit, _), score in zip(usable, scores, strict=True)
@@ -107,7 +110,7 @@ class MixRanker:
         if not self._listens_apart:
             order.sort(key=lambda index: -float(mean[index]))
         heard = order if self._listens_apart else order[:_POST_GROUPS]
-        voice = _clip_sound(clip)
+        voice = sound_of(clip)
         placed = [[_sound_of(pool, fit, clip) for pool, fit in fits[role]] for role in roles]
         groups = [
             {0: voice, **{p: placed[a][i] for a, (p, i) in enumerate(zip(planes, x, strict=True))}}
@@ -212,11 +215,15 @@ class MixRanker:
     def _plane(self, sound: Sound) -> NDArray[np.float32]:
         return levelled(self._mels.of(sound))
 
-    def _readable(self, sound: Sound) -> Sound | None:
-        """The sound, unless its audio is gone; it is read in any case."""
+    def _readable(self, pool: RolePool, fit: Fit, clip: ClipFeatures) -> Sound | None:
+        """A stem as it is placed, unless its audio is gone; it is read in any case."""
+        if pool.sounds is None:
+            raise no_audio()
         try:
+            sound = _sound_of(pool, fit, clip)
             self._mels.of(sound)
-        except UnusableInput:
+        except UnusableInput as error:
+            _LOGGER.warning("%s", error.message)
             return None
         return sound
 
@@ -228,23 +235,9 @@ def plane_of(role: Role) -> int:
     return 2 if role in ("drums", "percussion") else 1
 
 
-def _clip_sound(clip: ClipFeatures) -> Sound:
-    if clip.sound is None:
-        raise UnusableInput(
-            "This model listens to audio, and the clip has none.",
-            hint="Choose a model that needs none, such as --model automashupper.",
-            code="no_audio",
-        )
-    return clip.sound
-
-
 def _sound_of(pool: RolePool, fit: Fit, clip: ClipFeatures) -> Sound:
     if pool.sounds is None:
-        raise UnusableInput(
-            "This model listens to audio, and these stems have none.",
-            hint="Choose a model that needs none, such as --model automashupper.",
-            code="no_audio",
-        )
+        raise no_audio()
     return pool.sounds.placed(pool, fit, beats=clip.rows.size)
 
 

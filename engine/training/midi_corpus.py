@@ -14,9 +14,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import tarfile
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.cached_files import DAMAGED_ARRAYS
 from engine.errors import UnusableInput
 from engine.files import atomic_path, sha256_of
 from engine.training.midi_audio.score import open_midi
@@ -73,17 +71,6 @@ _MOST_BEATS: Final = 2000.0
 _FEWEST_NOTES: Final = 32
 _ROLES: Final = ("vocals", "drums", "bass", "other")
 _CHANNELS: Final = range(1, 17)
-#: What reading a damaged ``.npz`` raises.
-_DAMAGED: Final = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,7 +363,7 @@ def _restored(path: Path) -> list[MidiSong] | None:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             notes, counts = arrays["notes"], arrays["counts"]
             beats, text = arrays["beats"], arrays["text"]
-    except _DAMAGED:
+    except DAMAGED_ARRAYS:
         return None
     ends = np.cumsum(counts.ravel()).reshape(counts.shape)
     songs = []

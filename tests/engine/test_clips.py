@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from engine.clip_analysis import analyse_clip
 from engine.clips import ClipRequest, bars_of_region, upbeat_sounds
 from engine.errors import UsageError
+from engine.files import sha256_of
 from engine.grid import BeatGrid
+from engine.library.library import Library
+from engine.library.rows import SourceFile
+from tests.engine.library.songs import beat_rows, song
 from tests.sounds import RATE, clicks
 
 
@@ -64,3 +71,25 @@ def test_upbeats_are_heard() -> None:
 def test_regions_that_cannot_be_meant(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         ClipRequest(Path("clip.wav"), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "stated", [{}, {"tempo_bpm": 120.0}, {"tempo_bpm": 120.2, "downbeat_s": 0}]
+)
+def test_a_clip_of_a_known_waltz_is_in_three(tmp_path: Path, stated: dict[str, float]) -> None:
+    """Whatever a person says of its tempo."""
+    path = tmp_path / "voice.wav"
+    sound = clicks(np.arange(0, 12, 0.5), 12)
+    soundfile.write(path, sound.samples.T, sound.sample_rate)
+    grid = BeatGrid.constant(120, end_s=12, beats_per_bar=3)
+    rows, active = beat_rows(0, grid.intervals), np.ones(grid.intervals, bool)
+    made = song(0, sources=(SourceFile(path, sha256_of(path), 1, 1),))
+    heard = made.analysis.stems
+    stems = tuple(replace(stem, features=rows, active=active) for stem in heard)
+    made = replace(made, analysis=replace(made.analysis, grid=grid, stems=stems))
+    with Library.open(tmp_path / "library") as library:
+        library.add_song(made)
+        found = analyse_clip(ClipRequest(path, **stated), library)
+    assert found.grid.beats_per_bar == 3
+    assert found.grid.tempo_bpm == pytest.approx(stated.get("tempo_bpm", 120.0), rel=0.005)
+    assert found.method == ("person" if stated else "library")

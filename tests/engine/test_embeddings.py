@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from sqlalchemy import text
 
+from engine.embedding_files import EmbeddingFiles
 from engine.embedding_table import EmbeddingTable
 from engine.embeddings import LibraryEmbeddings, embed_song, embedding_problems, sweep_embeddings
 from engine.errors import MissingDependency
@@ -167,6 +169,28 @@ def test_damage_is_named_and_mended(library: Library, model: FitModel) -> None:
     np.testing.assert_array_equal(source(library, "bass").of(model).pitch, right.pitch)
     assert embed_song(library, added.id) == 2
     assert embedding_problems(library) == []
+
+
+@in_a_folder
+def test_a_changed_byte_is_damage_wherever_it_is(library: Library, model: FitModel) -> None:
+    """In the archive's headers one byte may tell of a password or of a version to come."""
+    embed_song(library, library.add_song(song(0)).id)
+    path = files(library)[0]
+    keeper = EmbeddingFiles(library.folder, path.parent.name)
+    ((_, right),) = keeper.several([path.stem])
+    whole = path.read_bytes()
+    places = [*range(64), *range(len(whole) - 256, len(whole))]
+    lost = 0
+    for place, bits in itertools.product(places, (0x01, 0x40, 0xFF)):
+        data = bytearray(whole)
+        data[place] ^= bits
+        path.write_bytes(data)
+        found = [embedding for _, embedding in keeper.several([path.stem])]
+        lost += not found
+        for embedding in found:
+            np.testing.assert_array_equal(embedding.pitch, right.pitch)
+            np.testing.assert_array_equal(embedding.rhythm, right.rhythm)
+    assert lost > 100
 
 
 def test_what_the_pool_before_held_is_not_fetched_again(library: Library, model: FitModel) -> None:

@@ -51,6 +51,16 @@ def test_a_file_is_read_where_it_is_asked_and_silent_outside(tmp_path: Path) -> 
         file_recording(tmp_path / "b.wav", "b").read(0.0, 1.0, RATE)
 
 
+def test_a_stem_whose_file_is_gone_is_not_placed(library: Library) -> None:
+    """Even if what it sounded like is still known somewhere."""
+    pool = LibraryPools(library).get("bass", 4).pool
+    (stem,) = library.stems(roles=["bass"])
+    library.audio_path(stem).unlink()
+    assert pool.sounds is not None
+    with pytest.raises(UnusableInput, match="is missing"):
+        pool.sounds.placed(pool, Fit(0, 0, 1, 0, 0.5), beats=4)
+
+
 @pytest.mark.parametrize(("multiplier", "seconds"), [(1.0, 0.5), (2.0, 0.25), (0.5, 1.0)])
 def test_a_stem_of_the_library_lies_under_a_clip(
     library: Library, multiplier: float, seconds: float

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.models.fit_checkpoint import SHIPPED_FIT
 from engine.models.stem_jepa import JepaConfig, StemJepa
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
+from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
 
@@ -118,6 +119,19 @@ def test_the_fit_model_is_checked_as_well(
     ran = own("suggest", music.clip, "--model", "fit", "--json")
     code = "checkpoint_kind" if damage is of_another_kind else "checkpoint_damaged"
     refused(ran, 4, code, "dawlink train fit")
+
+
+def test_fit_weights_that_are_no_numbers_are_refused(own: Command, music: Music) -> None:
+    """Their hash is right, and every score would be none."""
+    checkpoint = load_checkpoint(SHIPPED_FIT, "fit")
+    weights = {name: values.clone() for name, values in checkpoint.tensors.items()}
+    weights["voice.bias"][0] = float("nan")
+    path = own.library / "models" / "fit.safetensors"
+    path.parent.mkdir()
+    save_checkpoint(path, weights, info=CheckpointInfo("fit", checkpoint.info.settings))
+    ran = own("suggest", music.clip, "--model", "fit", "--json")
+    error = refused(ran, 4, "checkpoint_damaged", "numbers", str(path))
+    assert "Remove it" in error["hint"]
 
 
 @pytest.mark.parametrize("model", LEARNED)

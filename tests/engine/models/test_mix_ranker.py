@@ -106,7 +106,9 @@ def test_a_group_scores_as_the_network_on_its_planes() -> None:
     assert score == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_stem_whose_audio_is_gone_is_left_out(ranker: MixRanker) -> None:
+def test_a_stem_whose_audio_is_gone_is_left_out(
+    ranker: MixRanker, caplog: pytest.LogCaptureFixture
+) -> None:
     def gone(_start: float, _end: float, _rate: int) -> np.ndarray:
         raise UnusableInput("gone", code="missing")
 
@@ -116,6 +118,7 @@ def test_a_stem_whose_audio_is_gone_is_left_out(ranker: MixRanker) -> None:
     lost = replace(sounds.sounds[1], recording=Recording("lost", gone))
     stems = replace(stems, sounds=PassageSounds((sounds.sounds[0], lost, sounds.sounds[2])))
     assert {fit.index for fit in ranker.place(clip(), stems, Search())} == {0, 2}
+    assert "gone" in caplog.text
 
 
 def test_without_audio_it_says_so(ranker: MixRanker) -> None:
