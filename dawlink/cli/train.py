@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
@@ -52,7 +53,7 @@ def train(
         int | None, typer.Option(metavar="N", help="Rounds through the data.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="Stop after so many; --resume goes on.")
+        float | None, typer.Option(metavar="M", help="Of training, not reading; --resume goes on.")
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="What computes.")
@@ -85,7 +86,7 @@ def train(
         raise UsageError(f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.")
     request = TrainRequest(
         model=model,
-        data=tuple(data),
+        data=_each_once(data),
         out=_checked(out or Path(f"{model}.safetensors")),
         epochs=epochs,
         minutes=minutes,
@@ -124,6 +125,14 @@ def _trained(
         )
     report = trainer(request, lambda text: _tell(bar, text))
     return replace(report, notes=(*notes, *report.notes))
+
+
+def _each_once(data: Sequence[Path]) -> tuple[Path, ...]:
+    """What is given twice would count twice."""
+    found: dict[Path, Path] = {}
+    for path in data:
+        found.setdefault(path.resolve(), path)
+    return tuple(found.values())
 
 
 def _checked(out: Path) -> Path:

@@ -29,6 +29,7 @@ def test_options_reach_the_trainer(
 ) -> None:
     ran = dawlink(
         *("train", "postmixnet", "--data", tmp_path, "--data", tmp_path / "b", "--lsro"),
+        *("--data", tmp_path / "b" / ".." / "b"),  # the same once more
         *("--out", tmp_path / "x.safetensors", "--epochs", 3, "--minutes", 2.5, "--seed", 4),
         *("--device", "cpu", "--resume", "--json"),
     )
