@@ -53,7 +53,7 @@ def train(
         int | None, typer.Option(metavar="N", help="Rounds through the data.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="Of training, not reading; --resume goes on.")
+        float | None, typer.Option(metavar="M", help="Stop after so many; --resume goes on.")
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="What computes.")
