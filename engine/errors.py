@@ -7,7 +7,8 @@
     ├── EngineUnreachable     5  the daemon or a server does not answer, or its port is taken
     ├── UnusableInput         6  missing, not audio, silent, too short, damaged
     │   └── LibraryUnusable   6  the library is damaged, locked or made by a newer dawlink
-    └── UnwritableOutput      7  a file cannot be written, or would be overwritten
+    ├── UnwritableOutput      7  a file cannot be written, or would be overwritten
+    └── Interrupted         130  Ctrl-C or SIGTERM; what was done so far is kept
 
 ``exit_code`` is the process's exit code, ``code`` a stable word for scripts, ``hint`` the next
 step. The message is one sentence that says what came and what was expected. Only
@@ -21,6 +22,7 @@ from typing import ClassVar
 __all__ = [
     "DawlinkError",
     "EngineUnreachable",
+    "Interrupted",
     "LibraryUnusable",
     "MissingDependency",
     "SomeItemsFailed",
@@ -93,6 +95,13 @@ class UnwritableOutput(DawlinkError):
 
     exit_code = 7
     default_code = "unwritable"
+
+
+class Interrupted(DawlinkError):
+    """Somebody ended the work: Ctrl-C, or SIGTERM where that is waited for."""
+
+    exit_code = 130
+    default_code = "interrupted"
 
 
 def _rebuild(kind: type[DawlinkError], message: str, hint: str, code: str) -> DawlinkError:

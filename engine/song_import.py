@@ -34,7 +34,7 @@ from engine.library.rows import (
 )
 from engine.theory import STORED_ROLES, Role
 
-__all__ = ["Imported", "import_song"]
+__all__ = ["Imported", "audible_stems", "import_song"]
 
 #: A song needs a few bars to have a tempo; a loop needs one beat and a bit.
 LEAST_SONG_S: Final = 4.0
@@ -76,11 +76,14 @@ def import_song(
     sources = _sources(plan, shas)
     if plan.kind == "song":
         return _import_mix(plan, sources, library, separator)
-    stems = _require_audible(_stems_of(plan), plan)
+    stems = audible_stems(plan)
+    longest = max(stems.values(), key=lambda stem: stem.duration_s)
+    require_length(
+        longest, LEAST_STEM_S if plan.kind == "stem" else LEAST_SONG_S, plan.files[0].path
+    )
     kind: SongKind = "multitrack"
     if plan.kind == "stem":
-        longest = max(stem.duration_s for stem in stems.values())
-        kind = "loop" if longest <= LONGEST_LOOP_S else "stem"
+        kind = "loop" if longest.duration_s <= LONGEST_LOOP_S else "stem"
     stored = {role: library.store_audio(stem) for role, stem in _with_sums(stems).items()}
     song_id = song_id_for(kind, content_of_stems((r, s.sha) for r, s in stored.items()))
     return _finish(plan, sources, library, song_id=song_id, kind=kind, stems=stems, stored=stored)
@@ -205,17 +208,16 @@ def _sum(first: Waveform, second: Waveform) -> Waveform:
     return Waveform(total, first.sample_rate)
 
 
-def _require_audible(stems: dict[Role, Waveform], plan: SourcePlan) -> dict[Role, Waveform]:
-    """The stems that sound, all as long as the longest.
+def audible_stems(plan: SourcePlan) -> dict[Role, Waveform]:
+    """What a library would hold of a source with stems, but for sums: those that sound, by role.
 
     Raises:
-        UnusableInput: none of them sounds, or they are too short.
+        UnusableInput: a file cannot be read, or none of the stems sounds.
     """
     path = plan.files[0].path
-    least_s = LEAST_STEM_S if plan.kind == "stem" else LEAST_SONG_S
     audible: dict[Role, Waveform] = {}
     silent: UnusableInput | None = None
-    for role, stem in stems.items():
+    for role, stem in _stems_of(plan).items():
         try:
             require_sound(stem, path)
         except UnusableInput as error:
@@ -224,7 +226,6 @@ def _require_audible(stems: dict[Role, Waveform], plan: SourcePlan) -> dict[Role
             audible[role] = stem
     if not audible:
         raise silent or UnusableInput(f"{path} has no stems.", code="no_stems")
-    require_length(max(audible.values(), key=lambda stem: stem.duration_s), least_s, path)
     return audible
 
 

@@ -34,7 +34,7 @@ from dawlink.cli.output import (
     error_fields,
     print_error,
 )
-from engine.errors import DawlinkError, MissingDependency, UsageError
+from engine.errors import DawlinkError, Interrupted, MissingDependency, UsageError
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
@@ -58,7 +58,6 @@ COMMANDS: Final = {
     "doctor": "Say what is installed, what is missing and what mends it.",
 }
 
-EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
 OWN_PACKAGES: Final = ("dawlink", "engine", "max4live")
 _BUG_HINT: Final = "Please report it with the output of the same command run with -vv."
@@ -172,12 +171,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         result = command_line().main(arguments, prog_name="dawlink", standalone_mode=False)
-        if result == EXIT_INTERRUPTED:
-            print_error("Interrupted.")
+        if result == Interrupted.exit_code:
+            return _report(Interrupted("Interrupted."), arguments)
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        print_error("Interrupted.")
-        return EXIT_INTERRUPTED
+        return _report(Interrupted("Interrupted."), arguments)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):
             return EXIT_BROKEN_PIPE
@@ -190,7 +188,7 @@ def _run(arguments: list[str]) -> int:
 
 def _report(error: Exception, arguments: list[str]) -> int:
     """Say what went wrong on stderr, and on stdout as JSON where that was asked for."""
-    if _wants_traceback(arguments):
+    if _wants_traceback(arguments) and not isinstance(error, Interrupted):
         traceback.print_exception(error)
     expected = _as_expected(error)
     if expected is None:

@@ -53,7 +53,8 @@ def train(
         int | None, typer.Option(metavar="N", help="Rounds through the data.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", help="Stop after so many; --resume goes on.")
+        float | None,
+        typer.Option(metavar="M", help="End after so many in all; --resume goes on."),
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="What computes.")
@@ -82,8 +83,11 @@ def train(
             f"--limit-songs means nothing to {model}: it reads notes and renders no song.",
             hint="Leave --limit-songs out.",
         )
-    if limit_songs is not None and limit_songs < 1:
-        raise UsageError(f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.")
+    if limit_songs is not None and limit_songs < 2:
+        raise UsageError(
+            f"--limit-songs {limit_songs} leaves no two songs to tell apart.",
+            hint="Give 2 or more.",
+        )
     request = TrainRequest(
         model=model,
         data=_each_once(data),
@@ -97,9 +101,14 @@ def train(
         jobs=invocation(ctx).settings().workers,
         mended=mended,
     )
+    begun = _begun_anew(request)
+    for note in begun:
+        _LOGGER.warning("%s", note)
     with progress(f"training {model}") as bar:
         report = _trained(trainer, request, bar, limit_songs)
-    _show(model, report, json=json)
+    for note in report.notes:
+        _LOGGER.warning("%s", note)
+    _show(model, replace(report, notes=(*begun, *report.notes)), json=json)
 
 
 def _trainer(model: str) -> Trainer:
@@ -116,14 +125,23 @@ def _trained(
     trainer: Trainer, request: TrainRequest, bar: Bar, limit_songs: int | None
 ) -> TrainReport:
     """Songs of MIDI files become sound first, but for the models that read notes."""
+    from engine.training.deadline import Deadline
+
+    def tell(text: str) -> None:
+        bar.describe(text)
+        _LOGGER.info("%s", text)
+
     notes: tuple[str, ...] = ()
+    deadline = Deadline(request.minutes)
     if request.model not in READ_NOTES:
         from engine.training.midi_audio.training import rendered_request
 
-        request, notes = rendered_request(
-            request, lambda text: _tell(bar, text), limit_songs=limit_songs
-        )
-    report = trainer(request, lambda text: _tell(bar, text))
+        preparing = deadline.telling(tell)
+        request, notes = rendered_request(request, preparing, limit_songs=limit_songs)
+        left = deadline.minutes_left()  # more than none, or this is where it ends:
+        preparing("the songs are rendered")
+        request = replace(request, minutes=left)
+    report = trainer(request, tell)
     return replace(report, notes=(*notes, *report.notes))
 
 
@@ -149,14 +167,16 @@ def _checked(out: Path) -> Path:
     return out
 
 
-def _tell(bar: Bar, text: str) -> None:
-    bar.describe(text)
-    _LOGGER.info("%s", text)
+def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
+    """Said where there is nothing to go on from."""
+    from engine.training.resuming import has_earlier_run
+
+    if not request.resume or has_earlier_run(request.out):
+        return ()
+    return (f"There is no earlier run of {request.out} to go on from; it begins now.",)
 
 
 def _show(model: str, report: TrainReport, *, json: bool) -> None:
-    for note in report.notes:
-        _LOGGER.warning("%s", note)
     if json:
         emit_json(
             {

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,8 @@ from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import JUDGED, FitCurves
 from engine.models.fit_net import dense_weights
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
+from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
+from engine.training.deadline import Deadline
 from engine.training.fit_calibration import calibrated, reliability
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
 from engine.training.fit_judge_calibration import judged_log_odds, with_judge
@@ -40,7 +40,13 @@ from engine.training.fit_material import FitMaterial, open_fit_material
 from engine.training.fit_steps import FitSettings, towers_job
 from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
-from engine.training.resuming import Outcome, resume_path, run_job
+from engine.training.resuming import (
+    Outcome,
+    check_same_run,
+    gone_state,
+    resume_path,
+    run_job,
+)
 
 __all__ = ["publish", "train_fit"]
 
@@ -71,13 +77,17 @@ def train_fit(
     Raises:
         UnwritableOutput: the checkpoint cannot be written.
         UsageError: the run to go on with had other settings or data.
+        MissingDependency: a file of that run is damaged or gone.
     """
     settings = settings if settings is not None else FitSettings()
     run = _Run(material, out, settings, resume=resume, report=report)
-    deadline = None if minutes is None else time.monotonic() + 60.0 * minutes
+    done = run.done_before()
+    if done is not None:
+        return done
+    deadline = Deadline(minutes)
     teachers: list[FitTowers] = []
     for number in range(settings.teachers):
-        outcome = run.taught(number, teachers, _left(deadline))
+        outcome = run.taught(number, teachers, deadline.minutes_left())
         if outcome is not None:
             return outcome
     pupil = (
@@ -85,16 +95,11 @@ def train_fit(
         if teachers
         else FitTowers(settings.sizes, seed=settings.seed)
     )
-    outcome = run.last(pupil, teachers, _left(deadline))
+    outcome = run.last(pupil, teachers, deadline.minutes_left())
     if outcome.finished:
         for path in run.files():
             path.unlink(missing_ok=True)
     return outcome
-
-
-def _left(deadline: float | None) -> float | None:
-    """Minutes to a moment of the clock."""
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0) / 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +111,28 @@ class _Run:
     settings: FitSettings
     resume: bool
     report: Callable[[str], None] | None
+
+    def done_before(self) -> Outcome | None:
+        """What a run to go on with came to, if it is done; its checkpoint is all it left.
+
+        Raises:
+            UsageError: it had other settings or data.
+            MissingDependency: it is not done, and all that it was to go on from is gone.
+        """
+        state = [path for path in self.files() if path.is_file()]
+        if not self.resume or state or not self.out.is_file():
+            return None
+        checkpoint = load_checkpoint(self.out, "fit")
+        wanted = self.settings.record()
+        said = {name: value for name, value in checkpoint.info.settings.items() if name in wanted}
+        of_run = replace(checkpoint, info=replace(checkpoint.info, settings=said))
+        check_same_run(of_run, wanted, self.material.data_sha)
+        steps = round(checkpoint.info.metrics.get("steps_done", 0.0))
+        if steps == 0:
+            return None
+        if steps != self.settings.all_steps:
+            raise gone_state(resume_path(self._running(self.out)), self.out)
+        return Outcome(steps, True, np.empty((0, 2)), checkpoint.info.metrics)
 
     def taught(
         self, number: int, teachers: list[FitTowers], minutes: float | None

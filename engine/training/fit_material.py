@@ -161,7 +161,10 @@ def open_fit_material(
     """
     paths = dict.fromkeys(data)
     notes_in = [p for p in paths if not (p / DATABASE_NAME).is_file() and is_midi_corpus(p)]
-    corpora = [corpus_notes(path, cache_dir) for path in notes_in]
+    corpora = []
+    for path in notes_in:
+        tell(f"reading the notes of {path.name}")
+        corpora.append(corpus_notes(path, cache_dir))
     sounds_in = [path for path in paths if path not in notes_in]
     songs, said = _analysed(sounds_in, work, jobs, tell) if sounds_in else ([], [])
     held = {song.group for corpus in corpora for song in corpus.songs if song.split != "train"}
@@ -184,7 +187,7 @@ def open_fit_material(
         tuple(val_notes),
         tuple(val_songs),
         shas[0] if len(shas) == 1 else _sha_of(shas),
-        tuple(said),
+        (*(note for corpus in corpora for note in corpus.notes), *said),
     )
 
 

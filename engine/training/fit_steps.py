@@ -81,6 +81,11 @@ class FitSettings:
         """Batches for the towers that are published."""
         return self.lessons if self.teachers else self.steps
 
+    @property
+    def all_steps(self) -> int:
+        """Batches of a whole run: those of the teachers, of the towers and of the judge."""
+        return self.teachers * self.steps + self.tower_steps + self.judge_steps
+
     def of_teacher(self, number: int) -> FitSettings:
         """How a teacher is trained: its own seed, and nobody to learn from."""
         return replace(self, seed=self.seed + number, teachers=0, lessons=0, judge_steps=0)

@@ -1,12 +1,13 @@
 """The mashups that song-masher and its mask network learn from: given ones, or generated ones.
 
 A mashup is a folder of three audio files named ``first``, ``second`` and ``mix``: two songs and
-what somebody made of them, beginning together. Where the data hold such folders they are taken; as
-published, 5 % of them are held out (here by the hash of their audio). Otherwise the data are
+what somebody made of them, beginning together. Where a folder of the data has such folders they are
+taken; as published, 5 % of them are held out (here by the hash of their audio). All other data are
 multitrack songs or libraries, and the generator makes mashups of them
-(:mod:`engine.training.mashup_triples`); then songs are held out before anything is paired, those
+(:mod:`engine.training.mashup_triples`); there songs are held out before anything is paired, those
 that the list of a rendered corpus names or else a fifth of the compositions, so no held-out song is
-ever trained on. Songs listed for tests are not touched.
+ever trained on. Songs listed for tests are not touched. Given and generated mashups are learned
+from together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, overload
 
@@ -30,6 +31,7 @@ from engine.ingest.plan import is_audio
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.models.mash_mask import SAMPLE_RATE
 from engine.models.song_masher import LONGEST_S
+from engine.training.deadline import Deadline
 from engine.training.mashup_triples import make_triples, planned_triples
 from engine.training.material import open_material, split_songs
 from engine.training.requests import Tell, TrainRequest
@@ -58,6 +60,15 @@ class MashupSets:
     train: TripleFiles
     unseen: TripleFiles
     data_sha: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Keyed:
+    """Folders of mashups by their hashes, to train on and held out."""
+
+    train: Mapping[str, Path]
+    unseen: Mapping[str, Path]
     notes: tuple[str, ...] = ()
 
 
@@ -96,27 +107,38 @@ def mashup_sets(
     request: TrainRequest,
     tell: Tell,
     *,
-    stop: Callable[[], bool] = lambda: False,
+    deadline: Deadline | None = None,
     stretcher: Stretcher | None = None,
 ) -> MashupSets:
-    """The mashups of ``request.data``, generated beside the checkpoint when there are none.
+    """The mashups of ``request.data``; those of songs are generated beside the checkpoint.
 
     Args:
         request: what is to be trained.
         tell: told what is being done.
-        stop: asked before each rendering; True ends the work.
+        deadline: when the work must end.
         stretcher: the best there is when None.
 
     Raises:
         UnusableInput: no such folder, neither mashups nor multitrack songs, songs that the
             generator finds no partners for, or none that may be trained on.
-        SomeItemsFailed: it was stopped before all mashups were rendered.
+        SomeItemsFailed: the time was over before all mashups were rendered.
     """
-    given = find_mashups(request.data)
-    if given:
-        return _given(given)
+    deadline = deadline or Deadline(None)
+    found = {path: find_mashups([path]) for path in request.data}
+    given = [folder for folders in found.values() for folder in folders]
+    songs = tuple(path for path in request.data if not found[path])
+    sources = [_given(given)] if given else []
+    if songs:
+        of_songs = replace(request, data=songs)
+        sources.append(_made(of_songs, tell, deadline, stretcher or default_stretcher()))
+    return _sets(*sources)
+
+
+def _made(request: TrainRequest, tell: Tell, deadline: Deadline, stretcher: Stretcher) -> _Keyed:
+    """Mashups of songs, generated or found beside the checkpoint."""
     work = request.out.with_name(f"{request.out.stem}-songs")
-    material = open_material(request.data, work, jobs=request.jobs, tell=tell)
+    preparing = deadline.telling(tell)
+    material = open_material(request.data, work, jobs=request.jobs, tell=preparing)
     parts = split_songs(material.db, request.data, share=HELD_OUT_SHARE, seed=request.seed)
     made: list[list[Path]] = []
     folder = request.out.with_name(f".{request.out.stem}-mashups")
@@ -125,10 +147,10 @@ def mashup_sets(
             _generated(
                 part,
                 folder,
-                stretcher=stretcher or default_stretcher(),
+                stretcher=stretcher,
                 seed=request.seed,
                 tell=tell,
-                stop=stop,
+                stop=deadline.is_over,
             )
         )
     if not made[0]:
@@ -138,14 +160,11 @@ def mashup_sets(
             "longer, of like tempo and key.",
             code="no_mashups",
         )
-    return _sets(
-        {path.name: path for path in made[0]},
-        {path.name: path for path in made[1]},
-        (*material.notes, *parts.notes),
-    )
+    train, unseen = ({path.name: path for path in paths} for paths in made)
+    return _Keyed(train, unseen, (*material.notes, *parts.notes))
 
 
-def _given(folders: Sequence[Path]) -> MashupSets:
+def _given(folders: Sequence[Path]) -> _Keyed:
     faults = {folder: fault for folder in folders if (fault := _fault(folder))}
     if len(faults) == len(folders):
         raise UnusableInput(
@@ -155,7 +174,7 @@ def _given(folders: Sequence[Path]) -> MashupSets:
     held_out = {k: path for k, path in keyed.items() if int(k[:8], 16) % HELD_OUT == 0}
     held_out = held_out if len(held_out) < len(keyed) else {}
     train = {k: path for k, path in keyed.items() if k not in held_out}
-    return _sets(train, held_out, tuple(faults.values()))
+    return _Keyed(train, held_out, tuple(faults.values()))
 
 
 def _fault(folder: Path) -> str:
@@ -170,10 +189,11 @@ def _fault(folder: Path) -> str:
     return ""
 
 
-def _sets(
-    train: Mapping[str, Path], unseen: Mapping[str, Path], notes: tuple[str, ...] = ()
-) -> MashupSets:
-    """Both sets in the order of their hashes, whatever the folders are called."""
+def _sets(*sources: _Keyed) -> MashupSets:
+    """All of them, in the order of their hashes, whatever the folders are called."""
+    train = {key: path for source in sources for key, path in source.train.items()}
+    unseen = {key: path for source in sources for key, path in source.unseen.items()}
+    notes = tuple(note for source in sources for note in source.notes)
     if not unseen:
         notes = (*notes, "too few mashups to hold one out")
     return MashupSets(

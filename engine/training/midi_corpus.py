@@ -36,6 +36,8 @@ __all__ = [
     "Split",
     "find_index",
     "hash_of",
+    "left_out",
+    "left_out_unread",
     "load_corpus",
     "melody_of",
     "open_index",
@@ -71,6 +73,7 @@ _MOST_BEATS: Final = 2000.0
 _FEWEST_NOTES: Final = 32
 _ROLES: Final = ("vocals", "drums", "bass", "other")
 _CHANNELS: Final = range(1, 17)
+_NO_SONG: Final = f"are damaged, or have fewer than {_FEWEST_NOTES} sung or played notes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +105,10 @@ class MidiSong:
 
 @dataclass(frozen=True, eq=False)
 class MidiCorpus:
-    """Songs in the order of the index."""
+    """Songs in the order of the index, and a sentence for every reason why files are none."""
 
     songs: tuple[MidiSong, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def data_hash(self) -> str:
@@ -165,7 +169,32 @@ def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
                 code="no_songs",
             )
         _store(stored, songs)
-    return MidiCorpus(tuple(songs))
+    return MidiCorpus(tuple(songs), left_out_unread(data.name, rows, songs))
+
+
+def left_out(corpus: str, why: str, names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence about files that are no use; none where there are no such files.
+
+    Args:
+        corpus: its name.
+        why: what such files do.
+        names: of the files.
+    """
+    if not names:
+        return ()
+    files = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+    return (
+        f"{corpus}: {files} left out, because such files {why}: {', '.join(names[:3])}"
+        f"{' and others' if len(names) > 3 else ''}.",
+    )
+
+
+def left_out_unread(
+    corpus: str, rows: Iterable[Mapping[str, str]], songs: Iterable[MidiSong]
+) -> tuple[str, ...]:
+    """The same about the rows that :func:`read_song` made no song of."""
+    read = {song.file for song in songs}
+    return left_out(corpus, _NO_SONG, [row["file"] for row in rows if row["file"] not in read])
 
 
 def _state_of(folder: Path, rows: Iterable[Mapping[str, str]]) -> str:

@@ -27,6 +27,7 @@ from engine.mashup.example_audio import MOST_SHIFT
 from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.beat_mel import BeatMels
 from engine.models.huang import NetKind, NetSettings
+from engine.training.deadline import Deadline
 from engine.training.huang import MixTraining, train_mix
 from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
@@ -72,20 +73,17 @@ def run(
     Raises:
         UnusableInput: no usable songs, or none that may be trained on.
         UsageError: too few songs, or a run to go on with that was another.
-        SomeItemsFailed: the minutes were over before all examples were read.
+        SomeItemsFailed: the minutes were over before all was prepared.
         MissingDependency: no such device.
     """
-    deadline = None if request.minutes is None else clock() + 60.0 * request.minutes
+    deadline = Deadline(request.minutes, clock=clock)
+    preparing = deadline.telling(tell)
     device = pick_device(request.device)
     work = request.out.with_name(f"{request.out.stem}-songs")
-    songs = open_material(request.data, work, jobs=request.jobs, tell=tell)
+    songs = open_material(request.data, work, jobs=request.jobs, tell=preparing)
     parts = split_songs(songs.db, request.data, share=HELD_OUT, seed=request.seed)
-    material = _material(request, parts, tell)
-
-    def is_over() -> bool:
-        return deadline is not None and clock() >= deadline
-
-    clean, bled, notes = _held_out(request, parts.held_out, tell=tell, stop=is_over)
+    material = _material(request, parts, preparing)
+    clean, bled, notes = _held_out(request, parts.held_out, tell=tell, stop=deadline.is_over)
     outcome = train_mix(
         material,
         clean,
@@ -93,7 +91,7 @@ def run(
         out=request.out,
         bled=bled,
         device=device,
-        minutes=None if deadline is None else max(deadline - clock(), 0.0) / 60.0,
+        minutes=deadline.minutes_left(),
         resume=request.resume,
         clock=clock,
         report=lambda step, steps, loss: tell(f"training: step {step} of {steps}, loss {loss:.3f}"),

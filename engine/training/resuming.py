@@ -3,16 +3,22 @@
 A :class:`Job` is a network, its optimiser and a function that makes one step; the step's number is
 all the randomness it may depend on, so step 700 draws the same examples whether or not the run was
 interrupted at 699. Beside the checkpoint ``NAME.safetensors`` lies ``NAME.resume.safetensors``
-with the optimiser's moments while the run is unfinished. Times are seconds of the clock handed in.
+with the optimiser's moments while the run is unfinished; it is written every ten minutes, and when
+Ctrl-C or SIGTERM ends the run. Times are seconds of the clock handed in.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import numpy as np
@@ -21,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.errors import MissingDependency, UnusableInput, UsageError
+from engine.errors import Interrupted, MissingDependency, UnusableInput, UsageError
 from engine.training.checkpoints import (
     Checkpoint,
     CheckpointInfo,
@@ -31,8 +37,17 @@ from engine.training.checkpoints import (
     save_checkpoint,
 )
 
-__all__ = ["Job", "Outcome", "check_same_run", "resume_path", "run_job"]
+__all__ = [
+    "Job",
+    "Outcome",
+    "check_same_run",
+    "gone_state",
+    "has_earlier_run",
+    "resume_path",
+    "run_job",
+]
 
+_LOGGER = logging.getLogger(__name__)
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
 _MODEL: Final = "model."
@@ -109,23 +124,39 @@ def run_job(
         UnusableInput: the loss is no number any more.
         MissingDependency: a file of the earlier run is damaged, or its state is gone.
         UnwritableOutput: the checkpoint cannot be written.
+        Interrupted: Ctrl-C or SIGTERM came; the state after the step at hand is kept, no checkpoint
+            is written. A second signal ends the process as it would have without this.
 
     What ``job.measure`` raises ends the run too; its state is kept, and ``resume`` measures again.
     """
     history = _restored(job, out) if resume else []
     begun = saved = clock()
     job.model.train()
-    while len(history) < job.steps and (minutes is None or clock() - begun < 60.0 * minutes):
-        history.append(_one_step(job, len(history)))
-        if clock() - saved >= SAVE_EVERY_S:
-            _save_state(job, out, history)
-            saved = clock()
+    with _stop_signals() as came:
+        while len(history) < job.steps and (minutes is None or clock() - begun < 60.0 * minutes):
+            history.append(_one_step(job, len(history)))
+            if came:
+                _save_state(job, out, history)
+                raise Interrupted(
+                    f"Interrupted after step {len(history)} of {job.steps}; what was learned is "
+                    "kept.",
+                    hint="Go on with the same command and --resume.",
+                )
+            if clock() - saved >= SAVE_EVERY_S:
+                _save_state(job, out, history)
+                saved = clock()
     return _publish(job, out, history)
 
 
 def resume_path(out: Path) -> Path:
     """Where the state of an unfinished run lies."""
     return out.with_name(f"{out.stem}.resume.safetensors")
+
+
+def has_earlier_run(out: Path) -> bool:
+    """Whether a checkpoint of that name, or anything of an unfinished run of it, is there."""
+    names = [path.name for path in out.parent.iterdir()] if out.parent.is_dir() else []
+    return any(name.startswith(f"{out.stem}.") and name.endswith(out.suffix) for name in names)
 
 
 def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_sha: str) -> None:
@@ -146,6 +177,45 @@ def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_s
             hint="Resume with the same settings and data, or train anew without --resume.",
             code="resume_mismatch",
         )
+
+
+def gone_state(state: Path, out: Path) -> MissingDependency:
+    """The error of a checkpoint of an unfinished run that lies alone."""
+    return MissingDependency(
+        f"{state} is not there, without which the run of {out} cannot go on.",
+        hint="Put it beside the checkpoint, or train anew without --resume.",
+        code="no_checkpoint",
+    )
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Signals that asked for an end while the block ran; after the first all is as it was before.
+
+    Only what nobody else waits for is waited for, and only where Python lets it be: in the main
+    thread.
+    """
+    came: list[int] = []
+    waited_for = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {n: old for n, old in waited_for.items() if signal.getsignal(n) is old}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def come(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        restore()
+        _LOGGER.warning("Ending after this step; once more ends at once and loses what is new.")
+
+    for number in before:
+        signal.signal(number, come)
+    try:
+        yield came
+    finally:
+        restore()
 
 
 def _one_step(job: Job, number: int) -> tuple[float, ...]:
@@ -199,11 +269,7 @@ def _restored(job: Job, out: Path) -> list[tuple[float, ...]]:
     check_same_run(checkpoint, job.settings, job.data_sha)
     history = _history_in(checkpoint, job)
     if source == out and 0 < len(history) < job.steps:
-        raise MissingDependency(
-            f"{state} is not there, without which the run of {out} cannot go on.",
-            hint="Put it beside the checkpoint, or train anew without --resume.",
-            code="no_checkpoint",
-        )
+        raise gone_state(state, out)
     load_weights(job.model, checkpoint, prefix=_MODEL)
     _restore_moments(job.optimiser, checkpoint)
     return history

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engine.audio.stretch import Stretcher
 from engine.models.song_masher import Defects, MasherConfig
+from engine.training.deadline import Deadline
 from engine.training.mash_mask import MaskTraining, train_mash_mask
 from engine.training.masher_data import MashupSets, mashup_sets
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
@@ -51,13 +52,9 @@ def run(
         MissingDependency: no such device, or no stretcher.
     """
     device = pick_device(request.device)
-    deadline = None if request.minutes is None else clock() + 60.0 * request.minutes
-
-    def over() -> bool:
-        return deadline is not None and clock() >= deadline
-
-    sets = mashup_sets(request, tell, stop=over, stretcher=stretcher)
-    left = None if deadline is None else max(deadline - clock(), 0.0) / 60.0
+    deadline = Deadline(request.minutes, clock=clock)
+    sets = mashup_sets(request, tell, deadline=deadline, stretcher=stretcher)
+    left = deadline.minutes_left()
     outcomes: dict[str, Outcome] = {}
     for name, start in _trainers(request, plan or MasherPlan(), left, clock).items():
         tell(f"training the {name} network on {len(sets.train)} mashups")

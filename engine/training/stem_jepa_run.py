@@ -1,10 +1,11 @@
 """The way from folders of songs, or a library, to a trained Stem-JEPA.
 
 Only audio is needed, no beats and no keys: every song becomes one file of (4, samples) half
-precision at 16 kHz beside the checkpoint, and the next run finds it there. One song in ten is held
-out (by the hash of its audio, so it stays out when songs are added) and gives the metrics; a
-library of rendered songs says itself which songs are for training and which for validation. The
-statistics that normalise the input are measured on the songs that are trained on.
+precision at 16 kHz beside the checkpoint, and the next run finds it there. A song is named by its
+decoded stems, in a folder and in a library alike, so what is given both ways counts once. One song
+in ten is held out (by that name, so it stays out when songs are added) and gives the metrics; a
+library of rendered songs says itself which songs are for training and which for validation or
+tests. The statistics that normalise the input are measured on the songs that are trained on.
 
 On a CPU the network is the small preset; on a GPU it is the published one with its schedule.
 """
@@ -12,11 +13,13 @@ On a CPU the network is the small preset; on a GPU it is the published one with 
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 import tokenize
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -24,14 +27,17 @@ from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
 from engine.errors import DawlinkError, UnusableInput
-from engine.files import atomic_path, sha256_of
-from engine.ingest import SourcePlan, plan_sources, sum_files
+from engine.files import atomic_path, sha256_of, write_whole
+from engine.ingest import SourcePlan, plan_sources
+from engine.library.blobs import audio_key
 from engine.library.library import Library
 from engine.library.place import DATABASE_NAME
 from engine.library.rows import SongRow
 from engine.models.log_mel import LogMel, MelStatistics
 from engine.models.stem_jepa import JEPA_ROLES, LABELS
+from engine.song_import import audible_stems
 from engine.theory import Role
+from engine.training.deadline import Deadline
 from engine.training.midi_audio.listing import read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
@@ -50,38 +56,62 @@ HELD_OUT: Final = 10
 #: Crops on which the statistics are measured: 64 x 8 s of mixes and as much of stems.
 STATISTICS_CROPS: Final = 64
 _STATISTICS_STREAM: Final = 2**31 + 1
+_KEY: Final = re.compile("[0-9a-f]{32}")
+_Stem = TypeVar("_Stem")
 
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A song that has not been read yet; ``key`` names its audio."""
+    """A song that has not been read yet.
 
-    key: str
+    Args:
+        title: for people.
+        files: names what it is read from.
+        read: its stems by label.
+        key: names its audio; empty where only reading tells.
+        split: what a list says of it.
+    """
+
     title: str
+    files: str
     read: Callable[[], Mapping[Role, Waveform]]
+    key: str = ""
     split: Split | None = None
 
-    @property
-    def is_held_out(self) -> bool:
+
+@dataclass(frozen=True, eq=False)
+class _Song:
+    """A song that can be drawn from."""
+
+    samples: SongArray
+    split: Split | None
+
+    def is_held_out(self, key: str) -> bool:
         """By its list, else by its audio."""
-        if self.split is not None:
-            return self.split == "val"
-        return int(self.key[:8], 16) % HELD_OUT == 0
+        return self.split == "val" if self.split else int(key[:8], 16) % HELD_OUT == 0
 
 
-def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = None) -> TrainReport:
+def run(
+    request: TrainRequest,
+    tell: Tell,
+    *,
+    training: JepaTraining | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> TrainReport:
     """Train, as ``request`` says; ``training`` is the device's preset when None.
 
     Raises:
         UnusableInput: fewer than two usable songs.
         UsageError: a run to go on with that was another.
         MissingDependency: no such device.
+        SomeItemsFailed: the minutes were over before all songs were read.
     """
     device = pick_device(request.device)
+    deadline = Deadline(request.minutes, clock=clock)
     notes: list[str] = []
-    found = {source.key: (source, song) for source, song in _songs(request, tell, notes)}
-    songs = {key: found[key][1] for key in sorted(found)}
-    held_out = [key for key in songs if found[key][0].is_held_out] or list(songs)[:1]
+    found = _songs(request, deadline.telling(tell), notes)
+    songs = {key: found[key].samples for key in sorted(found)}
+    held_out = [key for key in songs if found[key].is_held_out(key)] or list(songs)[:1]
     train = [songs[key] for key in songs if key not in held_out]
     if not train:
         why = f" {notes[0]}" if notes else ""
@@ -98,9 +128,10 @@ def run(request: TrainRequest, tell: Tell, *, training: JepaTraining | None = No
         out=request.out,
         validation=[songs[key] for key in held_out],
         data_sha=hashlib.sha256(" ".join(sorted(songs)).encode()).hexdigest(),
-        minutes=request.minutes,
+        minutes=deadline.minutes_left(),
         resume=request.resume,
         device=device,
+        clock=clock,
         report=lambda step, loss: tell(
             f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
         ),
@@ -145,33 +176,60 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
     return MelStatistics(round(found.mean, 2), round(found.std, 2))
 
 
-def _songs(
-    request: TrainRequest, tell: Tell, notes: list[str]
-) -> Iterator[tuple[_Source, SongArray]]:
-    """Every song with two stems or more, read from the folder beside the checkpoint."""
+def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _Song]:
+    """Every song with two stems or more by its key, read from the folder beside the checkpoint.
+
+    Of several words on one song the strictest holds; those for tests take no part.
+    """
     folder = request.out.with_name(f"{request.out.stem}-audio")
+    found: dict[str, _Song] = {}
+    tests: set[str] = set()
     for number, source in enumerate(_sources(request.data, notes), 1):
+        if source.split == "test":
+            notes.append(f"{source.title}: listed for tests, left out")
+            tests.add(source.key)
+            continue
         tell(f"reading song {number}: {source.title}")
         try:
-            song = _stored(folder / f"{source.key}.npy", source)
+            key, song = _stored(folder, source)
         except UnusableInput as error:
             notes.append(f"{source.title}: {error.message}")
             continue
         if np.count_nonzero(np.abs(song).max(axis=1, initial=0) > ACTIVE_PEAK) < 2:
             notes.append(f"{source.title}: fewer than two of its stems peak above -20 dB")
-        else:
-            yield source, song
+            continue
+        known = found[key].split if key in found else None
+        found[key] = _Song(song, "val" if known == "val" else source.split or known)
+    return {key: song for key, song in found.items() if key not in tests}
 
 
-def _stored(path: Path, source: _Source) -> NDArray[np.float16]:
-    """The song's file, made when it is not there or damaged."""
-    song = _mapped(path)
+def _stored(folder: Path, source: _Source) -> tuple[str, NDArray[np.float16]]:
+    """The song's key and its file, made when it is not there or damaged.
+
+    What key the files of a song have is noted beside, so they are decoded once.
+    """
+    note = folder / f"{source.files}.key"
+    key = source.key or _noted(note)
+    song = _mapped(folder / f"{key}.npy") if key else None
     if song is None:
-        array = song_array(source.read()).astype(np.float16)
-        with atomic_path(path) as temporary:
+        stems = source.read()
+        key = source.key or _key({role: audio_key(stem).sha for role, stem in stems.items()})
+        array = song_array(stems).astype(np.float16)
+        with atomic_path(folder / f"{key}.npy") as temporary:
             np.save(temporary, array, allow_pickle=False)
-        song = np.load(path, mmap_mode="r", allow_pickle=False)
-    return np.asarray(song, dtype=np.float16)
+        if not source.key:
+            write_whole(note, key)
+        song = np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+    return key, np.asarray(song, dtype=np.float16)
+
+
+def _noted(path: Path) -> str:
+    """The key in a file; empty when it is not there or damaged."""
+    try:
+        key = path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+    return key if _KEY.fullmatch(key) else ""
 
 
 def _mapped(path: Path) -> NDArray[np.float16] | None:
@@ -187,7 +245,7 @@ def _mapped(path: Path) -> NDArray[np.float16] | None:
 def _sources(data: Sequence[Path], notes: list[str]) -> Iterator[_Source]:
     for path in data:
         if (path / DATABASE_NAME).is_file():
-            yield from _of_library(path, notes)
+            yield from _of_library(path)
             continue
         try:
             plans = list(plan_sources([path], stems=True))
@@ -195,49 +253,48 @@ def _sources(data: Sequence[Path], notes: list[str]) -> Iterator[_Source]:
             notes.append(error.message)
             continue
         for plan in plans:
-            if plan.kind == "multitrack":
-                yield _of_plan(plan)
+            if plan.kind in ("multitrack", "stem-mp4"):
+                try:
+                    yield _of_plan(plan)
+                except OSError as error:
+                    notes.append(f"{plan.title}: {error.strerror or error}")
             else:
                 notes.append(f"{plan.title}: no folder of stems, left out")
 
 
 def _of_plan(plan: SourcePlan) -> _Source:
-    labels = {file.role: LABELS.get(file.role, file.role) for file in plan.files}
-    if {"bass", "other"} & labels.keys():
-        labels.pop("harmonic", None)  # their sum
-    files = [file for file in plan.files if file.role in labels]
-    named = sorted(f"{file.role}={sha256_of(file.path)}" for file in files)
-
-    def read() -> Mapping[Role, Waveform]:
-        return {
-            label: sum_files([file.path for file in files if labels[file.role] == label])
-            for label in dict.fromkeys(labels.values())
-        }
-
-    return _Source(_key(named), plan.title, read)
+    files = _digest(f"{file.role}={sha256_of(file.path)}" for file in plan.files)
+    return _Source(plan.title, files, lambda: _labelled(audible_stems(plan)))
 
 
-def _of_library(folder: Path, notes: list[str]) -> Iterator[_Source]:
+def _of_library(folder: Path) -> Iterator[_Source]:
     """Songs that can be read until the next one is asked for: the library stays open so long."""
     splits: Mapping[str, Split] = {song.song_id: song.split for song in read_listing(folder)}
     with Library.open(folder, create=False) as library:
         for song in library.songs():
-            split = splits.get(song.id)
-            if split == "test":
-                notes.append(f"{song.title}: listed for tests, left out")
-            else:
-                yield _of_song(library, song, split)
+            yield _of_song(library, song, splits.get(song.id))
 
 
 def _of_song(library: Library, song: SongRow, split: Split | None) -> _Source:
-    stems = library.stems(song.id, JEPA_ROLES)
-    named = sorted(f"{stem.role}={stem.audio.sha}" for stem in stems)
+    stems = _labelled({stem.role: stem for stem in library.stems(song.id, tuple(LABELS))})
+    key = _key({label: stem.audio.sha for label, stem in stems.items()})
 
     def read() -> Mapping[Role, Waveform]:
-        return {stem.role: library.waveform(stem) for stem in stems}
+        return {label: library.waveform(stem) for label, stem in stems.items()}
 
-    return _Source(_key(named), song.title, read, split)
+    return _Source(song.title, song.id, read, key, split)
 
 
-def _key(named: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(named).encode()).hexdigest()[:32]
+def _labelled(stems: Mapping[Role, _Stem]) -> dict[Role, _Stem]:
+    """Stems by their labels; ``harmonic`` is left out where a part of it is there."""
+    whole = not {"bass", "other"} & stems.keys()
+    return {LABELS[r]: s for r, s in stems.items() if r in LABELS and (r != "harmonic" or whole)}
+
+
+def _key(shas: Mapping[Role, str]) -> str:
+    """Names a song by the hashes of its decoded stems."""
+    return _digest(f"{label}={sha}" for label, sha in shas.items())
+
+
+def _digest(named: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(named)).encode()).hexdigest()[:32]

@@ -26,10 +26,10 @@ from engine.errors import DawlinkError, MissingDependency, UnusableInput
 from engine.files import sha256_of
 from engine.theory import Role
 from engine.training.midi_audio.folders import TRUTH_NAME, write_folder
-from engine.training.midi_audio.index import CorpusSong, corpus_songs
+from engine.training.midi_audio.index import corpus_songs
 from engine.training.midi_audio.listing import ListedSong, read_listing, update_listing
 from engine.training.midi_audio.recipe import Realism
-from engine.training.midi_audio.songs import RenderedSong, render_song
+from engine.training.midi_audio.songs import CorpusSong, RenderedSong, render_song
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
 from engine.training.midi_audio.voice import missing_for_singing
 from engine.training.midi_corpus import SHIPPABLE_SETS, Split
@@ -145,10 +145,10 @@ def render_corpus(
     """
     find_fluidsynth()
     soundfonts = find_soundfonts()
-    songs = corpus_songs(data, cache_dir)
-    chosen = select_songs(songs, options)
+    found = corpus_songs(data, cache_dir)
+    chosen = select_songs(found.songs, options)
     corpus = _corpus_id(data)
-    update_listing(library, change=_word_of(songs, corpus, is_own=is_own))
+    update_listing(library, change=_word_of(found.songs, corpus, is_own=is_own))
     recipe = _recipe(options, soundfonts)
     known = _known(library, chosen, recipe, corpus, options)
     jobs = [
@@ -163,18 +163,18 @@ def render_corpus(
     failed: list[DawlinkError] = []
     with contextlib.closing(_rendered(jobs, options.jobs)) as run:
         for number, (job, done) in enumerate(run, 1):
-            tell(f"rendered {number} of {len(jobs)}: {job.chosen.source.name}")
             notes.update(dict.fromkeys(done.notes))
             if done.song is not None:
                 known[job.chosen] = done.song
                 update_listing(library, known.values())
             if done.error is not None:
                 failed.append(done.error)
+            tell(f"rendered {number} of {len(jobs)}: {job.chosen.source.name}")
     if not known and failed:
         raise failed[0]
     update_listing(library, known.values())  # another run may have written in between
     rendered = tuple(known[song] for song in chosen if song in known)
-    return RenderedCorpus(rendered, (*notes, *(error.message for error in failed)))
+    return RenderedCorpus(rendered, (*found.notes, *notes, *(error.message for error in failed)))
 
 
 def _corpus_id(data: Path) -> str:

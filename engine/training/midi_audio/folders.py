@@ -12,8 +12,7 @@ from typing import Final
 
 from engine.audio.encode import write_audio
 from engine.files import write_whole
-from engine.training.midi_audio.index import CorpusSong
-from engine.training.midi_audio.songs import RenderedSong
+from engine.training.midi_audio.songs import CorpusSong, RenderedSong
 
 __all__ = ["TRUTH_NAME", "write_folder"]
 

@@ -1,34 +1,30 @@
 """Which songs a MIDI corpus has, and what is known of each before it is read.
 
 A corpus with an ``index.csv`` (see :mod:`engine.training.midi_corpus`) says it itself. In any other
-folder of MIDI files, also one whose ``index.csv`` is about something else, each file is a song of
-its own composition; the vocal is the track whose name says so, the metre and the key are those of
-the first such messages, and the split is drawn from the file's name: eight in ten train, one
-validates, one tests.
+folder of MIDI files, also one whose ``index.csv`` is about something else, each file may be a song
+(:mod:`engine.training.midi_audio.scan`); the vocal is the track whose name says so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import re
 import tarfile
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from engine.errors import UnusableInput, UsageError
+from engine.errors import UnusableInput
 from engine.ingest.plan import is_audio
-from engine.theory import Key
-from engine.training.midi_audio.score import DRUM_CHANNEL, open_midi
-from engine.training.midi_audio.songs import MidiSource
+from engine.training.midi_audio.keys import key_named
+from engine.training.midi_audio.scan import is_midi, scanned
+from engine.training.midi_audio.songs import CorpusSong, CorpusSongs, MidiSource
 from engine.training.midi_corpus import (
     INDEX_COLUMNS,
     MidiCorpus,
     Split,
     find_index,
+    left_out,
+    left_out_unread,
     load_corpus,
     melody_of,
     open_index,
@@ -36,28 +32,9 @@ from engine.training.midi_corpus import (
     read_song,
 )
 
-__all__ = ["CorpusSong", "corpus_notes", "corpus_songs", "is_midi_corpus"]
+__all__ = ["corpus_notes", "corpus_songs", "is_midi_corpus"]
 
-_MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar")
-#: What a sung part is called.
-_SUNG: Final = re.compile(r"melod|vocal|voice|\bvox\b|sing|gesang|lead", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class CorpusSong:
-    """A song in four-four with a band.
-
-    Args:
-        source: the file.
-        set_name: part of the corpus that it belongs to.
-        group: the composition.
-        split: what it may be used for.
-    """
-
-    source: MidiSource
-    set_name: str
-    group: str
-    split: Split
+_NO_MELODY = "have no part that is called melody, vocal, voice or lead"
 
 
 def is_midi_corpus(path: Path) -> bool:
@@ -70,26 +47,27 @@ def is_midi_corpus(path: Path) -> bool:
     if index is not None and {"file", "melody_part"} <= _columns(index):
         return True
     files = [found for found in path.rglob("*") if found.is_file()]
-    return any(map(_is_midi, files)) and not any(map(is_audio, files))
+    return any(map(is_midi, files)) and not any(map(is_audio, files))
 
 
-def corpus_songs(data: Path, cache_dir: Path | None = None) -> tuple[CorpusSong, ...]:
-    """The songs of a corpus that can be rendered: four-four, a band, and most often a melody.
+def corpus_songs(data: Path, cache_dir: Path | None = None) -> CorpusSongs:
+    """What can be rendered of a corpus: four-four, a band, and most often a melody.
 
     Raises:
         UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
     """
     if _is_indexed(data):
-        songs = tuple(_indexed(open_index(data, cache_dir)))
+        found = CorpusSongs(tuple(_indexed(open_index(data, cache_dir))))
     else:
-        songs = tuple(_scanned(data))
-    if not songs:
+        found = scanned(data)
+    if not found.songs:
+        why = f" {found.notes[0]}" if found.notes else ""
         raise UnusableInput(
-            f"{data} holds no MIDI song in four-four with drums and other instruments.",
+            f"{data} holds no MIDI song in four-four with drums and other instruments.{why}",
             hint="Give a folder of MIDI files of whole songs.",
             code="no_songs",
         )
-    return songs
+    return found
 
 
 def corpus_notes(data: Path, cache_dir: Path | None = None) -> MidiCorpus:
@@ -100,10 +78,12 @@ def corpus_notes(data: Path, cache_dir: Path | None = None) -> MidiCorpus:
     """
     if _is_indexed(data):
         return load_corpus(data, cache_dir=cache_dir)
-    found = [song for song in corpus_songs(data) if song.source.melody is not None]
-    rows = [_row_of(song) for song in found]
-    songs = [read_song(data, row) for row in rows]
-    return MidiCorpus(tuple(song for song in songs if song is not None))
+    corpus = corpus_songs(data)
+    rows = [_row_of(song) for song in corpus.songs if song.source.melody is not None]
+    songs = tuple(song for row in rows if (song := read_song(data, row)) is not None)
+    silent = [song.source.name for song in corpus.songs if song.source.melody is None]
+    notes = left_out(data.name, _NO_MELODY, silent) + left_out_unread(data.name, rows, songs)
+    return MidiCorpus(songs, corpus.notes + notes)
 
 
 def _row_of(song: CorpusSong) -> dict[str, str]:
@@ -159,52 +139,6 @@ def _song_of(folder: Path, row: Mapping[str, str]) -> CorpusSong | None:
     split = splits.get(row["split"])
     if split is None:
         return None
-    key = _key(row.get("key_sig", ""))
+    key = key_named(row.get("key_sig", ""))
     source = MidiSource(folder / row["file"], row["file"], melody, key)
     return CorpusSong(source, row["set"], row["group"], split)
-
-
-def _key(text: str) -> Key | None:
-    with contextlib.suppress(UsageError):
-        return Key.parse(text)
-    return None
-
-
-def _is_midi(path: Path) -> bool:
-    return path.suffix.lower() in _MIDI_SUFFIXES
-
-
-def _scanned(folder: Path) -> Iterator[CorpusSong]:
-    for path in sorted(found for found in folder.rglob("*") if _is_midi(found)):
-        source = _described(path, path.relative_to(folder).as_posix())
-        if source is not None:
-            lot = zlib.crc32(path.stem.encode()) % 10
-            split: Split = "test" if lot == 0 else "val" if lot == 1 else "train"
-            yield CorpusSong(source, folder.name, path.stem, split)
-
-
-def _described(path: Path, name: str) -> MidiSource | None:
-    """A file without an index; None when it is damaged, not in four-four, or has no band."""
-    try:
-        midi = open_midi(path)
-    except UnusableInput:
-        return None
-    metres = {(m.numerator, m.denominator) for t in midi.tracks for m in t if _is(m, "time_sig")}
-    keys = [str(m.key) for t in midi.tracks for m in t if _is(m, "key_sig")]
-    channels: dict[tuple[int, int], str] = {
-        (number, int(message.channel)): str(track.name)
-        for number, track in enumerate(midi.tracks)
-        for message in track
-        if message.type == "note_on"
-    }
-    has_drums = any(channel == DRUM_CHANNEL for _, channel in channels)
-    pitched = {where: title for where, title in channels.items() if where[1] != DRUM_CHANNEL}
-    if not metres <= {(4, 4)} or not has_drums or len(pitched) < 1:
-        return None
-    sung = [where for where, title in pitched.items() if _SUNG.search(title)]
-    melody = sung[0] if sung and len(pitched) > 1 else None
-    return MidiSource(path, name, melody, _key(keys[0]) if keys else None)
-
-
-def _is(message: object, kind: str) -> bool:
-    return str(getattr(message, "type", "")).startswith(kind)

@@ -7,17 +7,19 @@ them much better than the stated one and its relative, the song has moved and th
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import UsageError
 from engine.theory import Key, Mode
 from engine.training.midi_audio.excerpt import Stretch
 from engine.training.midi_audio.score import Note
 
-__all__ = ["KeyTruth", "best_key", "key_of"]
+__all__ = ["KeyTruth", "best_key", "key_named", "key_of"]
 
 #: Krumhansl, Kessler 1982, "Tracing the dynamic changes in perceived tonal organization", table 1.
 _PROFILES: Final[dict[Mode, tuple[float, ...]]] = {
@@ -35,6 +37,13 @@ class KeyTruth:
     key: Key | None
     confidence: float
     method: str
+
+
+def key_named(text: str) -> Key | None:
+    """A key as a file names it; None where the name means none."""
+    with contextlib.suppress(UsageError):
+        return Key.parse(text)
+    return None
 
 
 def key_of(stretch: Stretch, stated: Key | None, transpose: int) -> KeyTruth:

@@ -38,8 +38,9 @@ from engine.training.midi_audio.recipe import (
 from engine.training.midi_audio.score import DRUM_CHANNEL, read_score
 from engine.training.midi_audio.synth import SAMPLE_RATE_HZ, Instrument, synthesise
 from engine.training.midi_audio.voice import missing_for_singing, sing
+from engine.training.midi_corpus import Split
 
-__all__ = ["MidiSource", "RenderedSong", "render_song"]
+__all__ = ["CorpusSong", "CorpusSongs", "MidiSource", "RenderedSong", "render_song"]
 
 #: Loudness of the whole song is drawn between these [LUFS].
 _SONG_LUFS: Final = (-18.0, -12.0)
@@ -72,6 +73,31 @@ class MidiSource:
     name: str
     melody: tuple[int, int] | None
     key: Key | None
+
+
+@dataclass(frozen=True)
+class CorpusSong:
+    """A song in four-four with a band.
+
+    Args:
+        source: the file.
+        set_name: part of the corpus that it belongs to.
+        group: the composition.
+        split: what it may be used for.
+    """
+
+    source: MidiSource
+    set_name: str
+    group: str
+    split: Split
+
+
+@dataclass(frozen=True, eq=False)
+class CorpusSongs:
+    """The songs of a corpus, and a sentence for every reason why files are none."""
+
+    songs: tuple[CorpusSong, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

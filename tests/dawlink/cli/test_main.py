@@ -141,7 +141,11 @@ def test_an_interrupt_exits_with_130(
 ) -> None:
     command(raising(error))
     assert program.main(["probe"]) == 130
-    assert capsys.readouterr().err == "error: Interrupted.\n"
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "error: Interrupted.\n")
+    assert program.main(["probe", "--json"]) == 130
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == {"code": "interrupted", "message": "Interrupted.", "hint": ""}
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from engine.training import deadline
 from engine.training.midi_audio.listing import read_listing
 from engine.training.midi_audio.synth import find_soundfonts
 from engine.training.requests import Tell, TrainReport, TrainRequest
@@ -48,16 +50,46 @@ def test_a_trainer_gets_a_library_of_train_and_val_songs(
     monkeypatch.setattr("engine.training.fit_run.run", run)
     monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: cache)
     out = ("--out", tmp_path / "x.safetensors")
-    ran = dawlink("train", "premixnet", "--data", corpus, "--limit-songs", 1, *out)
+    ran = dawlink("train", "premixnet", "--data", corpus, "--limit-songs", 2, *out)
     assert ran.code == 0, ran.err
     (library,) = asked[0].data
     assert library.parent == cache
-    assert sorted(song.split for song in read_listing(library)) == ["train", "val"]
+    assert sorted(song.split for song in read_listing(library)) == ["train", "train", "val"]
     assert dawlink("train", "fit", "--data", corpus, *out).code == 0
     assert asked[1].data == (corpus,)
-    refused(
-        dawlink("train", "premixnet", "--data", corpus, "--limit-songs", 0, "--json"), 2, "usage"
-    )
+    for few in (0, 1):
+        ran = dawlink("train", "premixnet", "--data", corpus, "--limit-songs", few, "--json")
+        refused(ran, 2, "usage", "2 or more")
+
+
+@needs_fluidsynth
+def test_minutes_count_from_the_beginning(
+    dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rendering is a part of them; what was rendered is found again."""
+    asked: list[TrainRequest] = []
+
+    def run(request: TrainRequest, _tell: Tell) -> TrainReport:
+        asked.append(request)
+        return TrainReport(request.out, False, 1)
+
+    cache = tmp_path / "cache"
+
+    def now_s() -> float:
+        """Every song takes 50 s."""
+        return 50.0 * sum(len(read_listing(library)) for library in cache.glob("*"))
+
+    monkeypatch.setattr("engine.training.mix_run.run", run)
+    monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: cache)
+    monkeypatch.setattr(deadline, "Deadline", partial(deadline.Deadline, clock=now_s))
+    command = ("train", "premixnet", "--data", corpus, "--limit-songs", 2, "--json")
+    out = ("--out", tmp_path / "x.safetensors")
+    ran = dawlink(*command, *out, "--minutes", 1.5)
+    refused(ran, 3, "out_of_time", "rendered 2 of 2", "Run the same command again")
+    assert not asked
+    ran = dawlink(*command, *out, "--minutes", 1.5)  # one song is left
+    assert ran.code == 0, ran.err
+    assert asked[0].minutes == pytest.approx(1.5 - 50 / 60)
 
 
 @needs_fluidsynth

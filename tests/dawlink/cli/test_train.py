@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import dawlink.cli.train as command
 from engine.training.requests import Tell, TrainReport, TrainRequest
@@ -36,12 +42,59 @@ def test_options_reach_the_trainer(
     assert ran.code == 0, ran.err
     request = asked[0]
     assert request.data == (tmp_path, tmp_path / "b")
-    assert (request.model, request.epochs, request.minutes) == ("postmixnet", 3, 2.5)
+    assert (request.model, request.epochs) == ("postmixnet", 3)
+    assert request.minutes == pytest.approx(2.5, abs=0.2)
     assert (request.seed, request.device, request.resume, request.lsro) == (4, "cpu", True, True)
     assert ran.document["checkpoint"] == str(tmp_path / "x.safetensors")
     assert ran.document["finished"] is False
     assert ran.document["metrics"]["accuracy"] == 0.75
     assert "a note" in ran.err
+    assert any("no earlier run" in note for note in ran.document["notes"])
+    assert "no earlier run" in ran.err
+    (tmp_path / "x.resume.safetensors").touch()
+    again = dawlink(
+        *("train", "postmixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors"),
+        *("--resume", "--json"),
+    )
+    assert again.document["notes"] == ["a note"]
+
+
+def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
+    """The whole program, as a terminal ends it, and again until it has gone on."""
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        folder = tmp_path / "songs" / f"song {number}"
+        folder.mkdir(parents=True)
+        for role in ("drums", "bass"):
+            noise = 0.3 * rng.uniform(-1, 1, 16000).astype(np.float32)
+            soundfile.write(folder / f"{role}.wav", noise, 16000)
+    out = tmp_path / "jepa.safetensors"
+
+    def interrupted(*options: str) -> tuple[int, dict[str, str]]:
+        command = [sys.executable, "-m", "dawlink", "-v", "train", "stem-jepa", "--device", "cpu"]
+        command += ["--data", str(tmp_path / "songs"), "--out", str(out), "--json", *options]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            told = next((line for line in process.stderr if "training: step" in line), "")
+            process.send_signal(signal.SIGTERM)
+            error = json.loads(process.stdout.read())["error"]
+            rest = process.stderr.read()
+        assert process.returncode == 130, rest
+        assert error["code"] == "interrupted"
+        assert "--resume" in error["hint"]
+        assert not out.exists()
+        first = int(told.split("step ")[1].split()[0])
+        return first, error
+
+    first, error = interrupted()
+    assert first == 1
+    done = int(error["message"].split("step ")[1].split()[0])
+    assert done >= 1
+    first, _ = interrupted("--resume")
+    assert first == done + 1
 
 
 def test_a_person_is_told_how_to_go_on(

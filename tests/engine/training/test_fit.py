@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import UnusableInput, UsageError
+from engine.errors import MissingDependency, SomeItemsFailed, UnusableInput, UsageError
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel, load_fit
 from engine.models.fit_curves import CURVE_BARS, FitCurves
@@ -30,6 +31,7 @@ from engine.training.fit_steps import Batches, FitSettings, train_towers
 from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
+from engine.training.resuming import run_job
 from tests.engine.training.scores import made_up_song, write_corpus
 from tests.engine.training.tiny_fit import FEW, TINY
 
@@ -144,6 +146,40 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert left == ["parts.safetensors", "whole.safetensors"]
 
 
+def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    out = tmp_path / "fit.safetensors"
+    first = train_fit(material, out, settings=FEW)
+    before = out.read_bytes()
+    again = train_fit(material, out, settings=FEW, resume=True, minutes=1e-9)
+    assert again.finished
+    assert (again.steps_done, dict(again.metrics)) == (first.steps_done, dict(first.metrics))
+    assert list(tmp_path.glob("*.safetensors")) == [out]
+    with pytest.raises(UsageError, match="seed") as caught:
+        train_fit(material, out, settings=replace(FEW, seed=3), resume=True)
+    assert caught.value.code == "resume_mismatch"
+    assert out.read_bytes() == before
+
+
+def test_a_run_whose_state_is_gone_is_not_gone_on_from(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    out = tmp_path / "fit.safetensors"
+    stopped = replace(FEW, teachers=0)
+    ended = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:  # the time is up after two steps
+        patch.setattr(
+            "engine.training.fit.run_job",
+            lambda *a, **k: run_job(*a, **{**k, "minutes": 1.0}, clock=lambda: 25.0 * next(ended)),
+        )
+        assert train_fit(material, out, settings=stopped, minutes=1.0).steps_done == 1
+    for path in tmp_path.glob("fit.*.safetensors"):
+        path.unlink()
+    with pytest.raises(MissingDependency, match="is not there"):
+        train_fit(material, out, settings=stopped, resume=True)
+
+
 def test_reliability_of_honest_and_of_boastful_scores() -> None:
     rng = np.random.default_rng(5)
     odds = rng.normal(0, 2, 40000).astype(np.float32)
@@ -158,10 +194,19 @@ def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
     songs = [made_up_song(seed) for seed in range(6)]
     write_corpus(tmp_path / "corpus", songs, val=2)
     out = tmp_path / "fit.safetensors"
-    request = TrainRequest(model="fit", data=(tmp_path / "corpus",), out=out, minutes=1e-9)
+    request = TrainRequest(model="fit", data=(tmp_path / "corpus",), out=out, minutes=1.0)
+    now_s = 0.0
+
+    def told(text: str) -> None:
+        nonlocal now_s
+        now_s += 60.0 * text.startswith("training")  # then the time is up
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        report = run(request, lambda text: None)
+        report = run(request, told, clock=lambda: now_s)
+        with pytest.raises(SomeItemsFailed, match="reading the notes of corpus") as caught:
+            run(replace(request, minutes=1e-9), told)
+    assert caught.value.code == "out_of_time"
     info = load_checkpoint(out, "fit").info
     assert report.steps == 0
     assert not report.finished

@@ -156,8 +156,9 @@ def test_from_multitracks_alone_to_a_checkpoint_that_goes_on(library: Path, tmp_
 def test_folders_of_midi_files_need_no_index(corpus: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
-    for number in range(30):  # the split is drawn from the names
-        shutil.copy(corpus / f"{number % 6}.mid", plain / f"song {number}.mid")
+    write_corpus(tmp_path / "more", [made_up_song(100 + seed) for seed in range(30)], val=2)
+    for number, path in enumerate(sorted((tmp_path / "more").glob("*.mid"))):
+        shutil.copy(path, plain / f"song {number}.mid")  # the split is drawn from the names
     with pytest.raises(UnusableInput, match="0 songs to train on"):  # no part is called a melody
         opened(tmp_path, plain)
     write_named(plain)
@@ -180,7 +181,9 @@ def test_an_incomplete_index_is_refused_and_one_of_something_else_passed_over(
     assert "melody_part" in caught.value.hint
     (corpus / "index.csv").write_text("file,title\n0.mid,One\n", encoding="utf-8")
     shutil.copy(corpus / "0.mid", corpus / "melody of another.mid")
-    assert len(corpus_notes(corpus).songs) == 7
+    notes = corpus_notes(corpus)
+    assert len(notes.songs) == 6  # of copies the one whose melody is named, here the first
+    assert "hold the notes of another file: melody of another.mid" in notes.notes[0]
 
 
 def test_an_edited_song_is_other_data(corpus: Path, tmp_path: Path) -> None:
@@ -212,7 +215,14 @@ def test_the_command_takes_several_and_says_what_is_left_out(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_library(library, [heard_song(made_up_song(92), roles=("vocals", "harmonic"))])
     out = tmp_path / "fit.safetensors"
-    report = run(TrainRequest("fit", (corpus, library), out, minutes=1e-9), lambda _text: None)
+    now_s = 0.0
+
+    def told(text: str) -> None:
+        nonlocal now_s
+        now_s += 60.0 * text.startswith("training")  # then the time is up
+
+    request = TrainRequest("fit", (corpus, library), out, minutes=1.0)
+    report = run(request, told, clock=lambda: now_s)
     assert report.checkpoint == out
     assert report.notes == ("92.mid is left out: it has no drums.",)
     assert load_fit(out).curves.rules == FitSettings().rules
@@ -235,7 +245,7 @@ def test_a_multitrack_folder_is_analysed_once(corpus: Path, tmp_path: Path) -> N
     material = open_fit_material(
         [corpus, folder.parent], tmp_path / "songs", cache_dir=tmp_path / "cache", tell=told.append
     )
-    assert told == ["analysed 1 of 1: Mine"]
+    assert told == ["reading the notes of corpus", "analysed 1 of 1: Mine"]
     assert material.notes == ()
     assert material.train.songs == 4 + 1
     assert "mine" in material.train.groups

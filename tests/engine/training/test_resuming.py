@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine.errors import MissingDependency, UnusableInput
+from engine.errors import Interrupted, MissingDependency, UnusableInput
 from engine.training.checkpoints import load_checkpoint, save_checkpoint
-from engine.training.resuming import SAVE_EVERY_S, Job, resume_path, run_job
+from engine.training.resuming import SAVE_EVERY_S, Job, has_earlier_run, resume_path, run_job
 
 
 def job(*, steps: int = 5, spoil: Callable[[int], float] = lambda _: 0.0) -> Job:
@@ -62,6 +65,73 @@ def test_killed_runs_go_on_from_the_last_save(tmp_path: Path) -> None:
     resumed = run_job(job(), out, resume=True)
     straight = run_job(job(), tmp_path / "straight.safetensors")
     np.testing.assert_array_equal(resumed.history, straight.history)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_the_step_at_hand(tmp_path: Path, number: int) -> None:
+    out = tmp_path / "toy.safetensors"
+    before = signal.getsignal(number)
+
+    def told(step: int) -> float:
+        if step == 2:
+            os.kill(os.getpid(), number)
+        return 0.0
+
+    with pytest.raises(Interrupted, match="after step 3 of 5") as caught:
+        run_job(job(spoil=told), out)
+    assert "--resume" in caught.value.hint
+    assert signal.getsignal(number) is before
+    assert [path.name for path in tmp_path.iterdir()] == [resume_path(out).name]
+    resumed = run_job(job(), out, resume=True)
+    straight = run_job(job(), tmp_path / "straight.safetensors")
+    np.testing.assert_array_equal(resumed.history, straight.history)
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    def told(step: int) -> float:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job(spoil=told), tmp_path / "toy.safetensors")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not list(tmp_path.iterdir())
+
+
+def test_signals_that_others_wait_for_are_left_to_them(tmp_path: Path) -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
+    try:
+        spoil = job(spoil=lambda step: 0.0 if step else float(os.kill(os.getpid(), 15) or 0))
+        assert run_job(spoil, tmp_path / "toy.safetensors").finished
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [15]
+
+
+def test_a_thread_trains_without_signals(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(run_job, job(), tmp_path / "toy.safetensors").result().finished
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("toy.safetensors", True),
+        ("toy.resume.safetensors", True),
+        ("toy.teacher-1.run.safetensors", True),
+        ("toys.safetensors", False),
+        ("toy.txt", False),
+    ],
+)
+def test_what_an_earlier_run_left(tmp_path: Path, name: str, *, expected: bool) -> None:
+    out = tmp_path / "run" / "toy.safetensors"
+    assert not has_earlier_run(out)
+    out.parent.mkdir()
+    (out.parent / name).touch()
+    assert has_earlier_run(out) is expected
 
 
 def test_divergence_is_an_error_and_leaves_no_checkpoint(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.mashup.generation import MashupExample
 from engine.models.mash_mask import MaskConfig
 from engine.models.song_masher import Defects, MasherConfig
 from engine.theory import Role
+from engine.training.checkpoints import load_checkpoint
 from engine.training.mash_mask import MaskTraining, load_mask_network
 from engine.training.masher_data import mashup_sets
 from engine.training.mashup_triples import planned_triples
@@ -68,6 +70,43 @@ def test_resumes_all_three(data: Path, tmp_path: Path) -> None:
     report = run(request, unheard, plan=TINY)
     assert report.finished
     assert report.steps == 3 + 3 + 2
+
+
+def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
+    data: Path, tmp_path: Path
+) -> None:
+    def request(name: str) -> TrainRequest:
+        return TrainRequest("song-masher", (data,), tmp_path / name, device="cpu", epochs=3)
+
+    straight = run(request("straight.safetensors"), unheard, plan=TINY)
+    ticks = itertools.count()
+    stopped = dataclasses.replace(request("parts.safetensors"), minutes=0.1)
+    report = run(stopped, unheard, plan=TINY, clock=lambda: float(next(ticks)))
+    assert (report.finished, report.steps) == (False, 3)  # one of each
+    resumed = run(dataclasses.replace(stopped, minutes=None, resume=True), unheard, plan=TINY)
+    assert dict(resumed.metrics) == dict(straight.metrics)
+    kinds = {"": "song-masher", "-phase": "song-masher", "-mask": "mash-mask"}
+    for part, kind in kinds.items():
+        whole, parts = (
+            load_checkpoint(tmp_path / f"{name}{part}.safetensors", kind).tensors
+            for name in ("straight", "parts")
+        )
+        assert whole.keys() == parts.keys()
+        for name, tensor in whole.items():
+            np.testing.assert_array_equal(tensor, parts[name], err_msg=name)
+    assert not list(tmp_path.glob("*.resume.safetensors"))
+
+
+def test_given_and_generated_mashups_are_learned_from_together(
+    data: Path, songs: Path, tmp_path: Path
+) -> None:
+    request = TrainRequest("song-masher", (songs,), tmp_path / "m.safetensors")
+    made = mashup_sets(request, unheard)
+    both = mashup_sets(dataclasses.replace(request, data=(data, songs)), unheard)
+    given = mashup_sets(dataclasses.replace(request, data=(data,)), unheard)
+    assert len(given.train) == 2
+    assert len(both.train) == len(made.train) + 2
+    assert len({sets.data_sha for sets in (made, both, given)}) == 3
 
 
 def test_mended_is_without_any_defect(data: Path, tmp_path: Path) -> None:

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from engine.adding import AddOptions, add_sources, plan_all
 from engine.audio.waveform import Waveform
-from engine.errors import UnusableInput
+from engine.errors import SomeItemsFailed, UnusableInput
 from engine.library.library import Library
 from engine.library.rows import NewStem
 from engine.models.stem_jepa import JepaConfig
 from engine.training.checkpoints import load_checkpoint
 from engine.training.midi_audio.listing import ListedSong, write_listing
+from engine.training.midi_corpus import Split
 from engine.training.requests import TrainRequest
 from engine.training.stem_jepa import JepaTraining, load_stem_jepa
 from engine.training.stem_jepa_run import run
@@ -69,7 +71,7 @@ def test_from_folders_to_a_checkpoint(data: Path, tmp_path: Path) -> None:
 
 def test_a_second_run_finds_the_songs_and_mends_a_damaged_one(data: Path, tmp_path: Path) -> None:
     first = run(asked(tmp_path, data), unheard, training=TINY).metrics
-    stored = sorted((tmp_path / "jepa-audio").iterdir())
+    stored = sorted((tmp_path / "jepa-audio").glob("*.npy"))
     assert len(stored) == 3
     before = [path.read_bytes() for path in stored]
     np.save(tmp_path / "other.npy", np.zeros((2, 5)))
@@ -77,19 +79,71 @@ def test_a_second_run_finds_the_songs_and_mends_a_damaged_one(data: Path, tmp_pa
         stored[0].write_bytes(damaged)
         assert run(asked(tmp_path, data), unheard, training=TINY).metrics == first
         assert [path.read_bytes() for path in stored] == before
+    for note in (tmp_path / "jepa-audio").glob("*.key"):  # which audio is whose
+        note.write_text("nonsense")
+    assert run(asked(tmp_path, data), unheard, training=TINY).metrics == first
+
+
+def test_a_song_of_a_folder_and_of_a_library_is_one(tmp_path: Path) -> None:
+    """Given both ways it would be trained on and held out."""
+    data = tmp_path / "data"
+    for seed in range(4):
+        folder = write_song(data / f"song {seed}", seed, "drums", "bass", "vocals")
+        for path in folder.iterdir():
+            soundfile.write(path, np.tile(soundfile.read(path, dtype="f4")[0], 5), RATE)
+    library = tmp_path / "library"
+    options = AddOptions(stems=True)
+    plans, _ = plan_all([data], options)
+    assert [o.status for o in add_sources(plans, library, options)] == ["added"] * 4
+    both = TrainRequest("stem-jepa", (data, library), tmp_path / "both.safetensors", device="cpu")
+    shas = []
+    for request in (both, replace(both, data=(library, data)), replace(both, data=(data,))):
+        checkpoint = run(request, unheard, training=TINY).checkpoint
+        shas.append(load_checkpoint(checkpoint, "stem-jepa").info.data_sha)
+    assert len(set(shas)) == 1
+    assert len(list((tmp_path / "both-audio").glob("*.npy"))) == 4
+    with Library.open(library) as opened:
+        names = sorted(row.id for row in opened.songs())
+    splits: tuple[Split, ...] = ("test", "val", "train", "train")
+    write_listing(
+        library,
+        [
+            ListedSong(name, f"{name}.mid", "set", name, split, "r", "sung", "")
+            for name, split in zip(names, splits, strict=True)
+        ],
+    )
+    for order in ((data, library), (library, data)):
+        report = run(replace(both, data=order, epochs=4), unheard, training=TINY)
+        assert report.steps == 4  # two songs in a batch; the others are for validation and tests
+        assert report.metrics["mean_nr"] <= 1.0
+
+
+def test_minutes_are_those_of_reading_too(data: Path, tmp_path: Path) -> None:
+    request = replace(asked(tmp_path, data), minutes=1e-9)
+    with pytest.raises(SomeItemsFailed, match="reading song 1") as caught:
+        run(request, unheard, training=TINY)
+    assert caught.value.code == "out_of_time"
+    assert not request.out.exists()
 
 
 def test_epochs_and_seed_are_the_requests(data: Path, tmp_path: Path) -> None:
-    request = dataclasses.replace(asked(tmp_path, data), epochs=5, seed=7)
+    request = replace(asked(tmp_path, data), epochs=5, seed=7)
     report = run(request, unheard, training=TINY)
     assert report.steps == 5  # two songs are trained on, in one batch
     assert load_checkpoint(report.checkpoint, "stem-jepa").info.settings["seed"] == 7
 
 
 def test_resumes(data: Path, tmp_path: Path) -> None:
-    request = dataclasses.replace(asked(tmp_path, data), minutes=1e-9)
-    assert not run(request, unheard, training=TINY).finished
-    request = dataclasses.replace(request, minutes=None, resume=True)
+    request = replace(asked(tmp_path, data), minutes=1.0)
+    now_s = 0.0
+
+    def told(text: str) -> None:
+        nonlocal now_s
+        now_s += 60.0 * text.startswith("training: step 1")  # then the time is up
+
+    stopped = run(request, told, training=TINY, clock=lambda: now_s)
+    assert (stopped.finished, stopped.steps) == (False, 1)
+    request = replace(request, minutes=None, resume=True)
     report = run(request, unheard, training=TINY)
     assert report.finished
     assert report.steps == 3
@@ -105,10 +159,10 @@ def test_from_a_library(tmp_path: Path) -> None:
                 NewStem(stem.role, Waveform(samples, RATE))
                 for stem, samples in zip(plain.stems, noise, strict=True)
             )
-            library.add_song(dataclasses.replace(plain, stems=stems))
+            library.add_song(replace(plain, stems=stems))
     report = run(asked(tmp_path, tmp_path / "library"), unheard, training=TINY)
     assert report.finished
-    assert len(list((tmp_path / "jepa-audio").iterdir())) == 3
+    assert len(list((tmp_path / "jepa-audio").glob("*.npy"))) == 3
 
 
 def test_a_rendered_library_says_what_is_for_training(tmp_path: Path) -> None:
@@ -123,17 +177,17 @@ def test_a_rendered_library_says_what_is_for_training(tmp_path: Path) -> None:
                 NewStem(stem.role, Waveform(rng.uniform(-0.5, 0.5, (1, RATE)).astype("f4"), RATE))
                 for stem in plain.stems
             )
-            row = library.add_song(dataclasses.replace(plain, stems=stems))
+            row = library.add_song(replace(plain, stems=stems))
             listed.append(
                 ListedSong(row.id, f"{seed}.mid", "set", f"g{seed}", split, "r", "sung", "")
             )
     write_listing(folder, listed)
-    request = dataclasses.replace(asked(tmp_path, folder), epochs=3)
+    request = replace(asked(tmp_path, folder), epochs=3)
     report = run(request, unheard, training=TINY)
     assert report.steps == 3  # one batch holds both songs for training
     assert report.metrics["mean_nr"] in (0.5, 0.75, 1.0)  # two stems of one song
     assert any("listed for tests" in note for note in report.notes)
-    assert len(list((tmp_path / "jepa-audio").iterdir())) == 3
+    assert len(list((tmp_path / "jepa-audio").glob("*.npy"))) == 3
 
 
 def test_what_cannot_be_used_is_named(data: Path, tmp_path: Path) -> None:

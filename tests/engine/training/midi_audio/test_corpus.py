@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 
@@ -68,7 +69,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_songs_are_chosen_by_split_and_group(corpus: Path) -> None:
-    songs = corpus_songs(corpus)
+    songs = corpus_songs(corpus).songs
     assert len(songs) == 5
     assert songs[0].source.melody == (1, 0)
     assert songs[1].source.key == Key.parse("C#")
@@ -84,10 +85,14 @@ def test_songs_are_chosen_by_split_and_group(corpus: Path) -> None:
 
 def test_a_folder_of_midi_files_needs_no_index(tmp_path: Path) -> None:
     write_song(tmp_path / "set" / "one.mid")
-    write_song(tmp_path / "set" / "deeper" / "two.MID", melody="tune")
+    write_song(tmp_path / "set" / "deeper" / "two.MID", melody="tune", transpose=1)
     (tmp_path / "set" / "broken.mid").write_bytes(b"MThd")
     assert is_midi_corpus(tmp_path / "set")
-    found = {song.source.name: song for song in corpus_songs(tmp_path / "set")}
+    corpus = corpus_songs(tmp_path / "set")
+    assert corpus.notes == (
+        "set: 1 file is left out, because such files are damaged or no MIDI: broken.mid.",
+    )
+    found = {song.source.name: song for song in corpus.songs}
     assert found["one.mid"].source.melody == (1, 0)
     assert found["deeper/two.MID"].source.melody is None
     assert {song.group for song in found.values()} == {"one", "two"}
@@ -97,11 +102,71 @@ def test_a_folder_of_midi_files_needs_no_index(tmp_path: Path) -> None:
         corpus_songs(tmp_path / "empty")
 
 
+def test_the_same_notes_under_another_name_are_one_composition(tmp_path: Path) -> None:
+    """Or a song would be trained on and tested with."""
+    folder = tmp_path / "set"
+    for number in range(6):
+        write_song(folder / f"song {number}.mid", transpose=number, melody="TUNE")
+        write_song(folder / f"a copy of {number}.mid", transpose=number)
+        write_song(folder / f"more {number}.mid", transpose=number, tempo_bpm=90)
+    write_song(folder / "deeper" / "song 0.mid", transpose=7)  # another version by its name
+    corpus = corpus_songs(folder)
+    assert len(corpus.songs) == 7
+    assert all(song.source.melody for song in corpus.songs)  # the copies that have one
+    groups = [song.group for song in corpus.songs]
+    assert sorted(groups) == sorted(["a copy of 0", *(f"a copy of {n}" for n in range(6))])
+    assert corpus.notes == (
+        "set: 12 files are left out, because such files hold the notes of another file: "
+        "more 0.mid, more 1.mid, more 2.mid and others.",
+    )
+    splits = {song.group: song.split for song in corpus.songs}
+    for number in range(6):
+        (folder / f"a copy of {number}.mid").unlink()
+    renamed = {song.source.name: song.split for song in corpus_songs(folder).songs}
+    assert len(splits) == len(renamed) - 1 == 6
+
+
+@pytest.mark.parametrize(
+    ("why", "changed"),
+    [
+        ("are not in four-four throughout", {"numerator": 3}),
+        ("have no drums", {"without": 9}),
+        ("have nothing but drums", {"without": 0}),
+    ],
+)
+def test_what_is_no_song_is_told(tmp_path: Path, why: str, changed: dict[str, int]) -> None:
+    write_song(tmp_path / "one.mid")
+    write_song(tmp_path / "two.mid", transpose=1)
+    midi = mido.MidiFile(tmp_path / "two.mid")
+    for message in midi.tracks[0]:
+        if message.type == "time_signature":
+            message.numerator = changed.get("numerator", 4)
+    without = changed.get("without")
+    if without is not None:  # the drums, or all the others
+        drums = [any(getattr(m, "channel", 0) == 9 for m in track) for track in midi.tracks]
+        midi.tracks = [
+            track
+            for number, track in enumerate(midi.tracks)
+            if number == 0 or drums[number] == (without != 9)
+        ]
+    midi.save(tmp_path / "two.mid")
+    corpus = corpus_songs(tmp_path)
+    assert [song.source.name for song in corpus.songs] == ["one.mid"]
+    assert corpus.notes == (
+        f"{tmp_path.name}: 1 file is left out, because such files {why}: two.mid.",
+    )
+    (tmp_path / "one.mid").unlink()
+    with pytest.raises(UnusableInput, match=why):
+        corpus_songs(tmp_path)
+
+
 def test_unreadable_files_are_left_out(tmp_path: Path) -> None:
     write_song(tmp_path / "set" / "one.mid")
     for number, content in enumerate(UNREADABLE.values()):
         (tmp_path / "set" / f"broken {number}.mid").write_bytes(content)
-    assert [song.source.name for song in corpus_songs(tmp_path / "set")] == ["one.mid"]
+    corpus = corpus_songs(tmp_path / "set")
+    assert [song.source.name for song in corpus.songs] == ["one.mid"]
+    assert f"{len(UNREADABLE)} files are left out" in corpus.notes[0]
 
 
 @pytest.mark.parametrize("column", ["set", "group", "time_sig", "full_band", "melody_part"])
@@ -114,7 +179,7 @@ def test_an_index_that_lacks_a_column_names_it(corpus: Path, column: str) -> Non
         corpus_songs(corpus)
     assert f"Add {column}," in caught.value.hint
     index.write_text("\ufeff" + text, encoding="utf-8")  # as Excel writes it
-    assert len(corpus_songs(corpus)) == 5
+    assert len(corpus_songs(corpus).songs) == 5
     index.write_bytes(text.encode() + b"\xff")
     assert is_midi_corpus(corpus)
     with pytest.raises(UnusableInput, match="cannot be read"):
@@ -126,7 +191,7 @@ def test_what_is_no_melody_part_is_no_melody(corpus: Path, melody: str) -> None:
     index = corpus / "index.csv"
     text = index.read_text(encoding="utf-8")
     index.write_text(text.replace("1:1:68:MELODY", melody, 1), encoding="utf-8")
-    names = [song.source.name for song in corpus_songs(corpus)]
+    names = [song.source.name for song in corpus_songs(corpus).songs]
     assert names == ["b.mid", "c.mid", "d.mid", "e.mid"]
 
 
@@ -134,7 +199,7 @@ def test_an_index_of_something_else_is_passed_over(tmp_path: Path) -> None:
     write_song(tmp_path / "one.mid")
     (tmp_path / "index.csv").write_text("file,title\none.mid,One\n", encoding="utf-8")
     assert is_midi_corpus(tmp_path)
-    assert [song.source.name for song in corpus_songs(tmp_path)] == ["one.mid"]
+    assert [song.source.name for song in corpus_songs(tmp_path).songs] == ["one.mid"]
 
 
 def test_a_folder_of_stems_is_no_corpus(tmp_path: Path) -> None:
@@ -147,7 +212,7 @@ def test_a_folder_of_stems_is_no_corpus(tmp_path: Path) -> None:
 
 @needs_fluidsynth
 def test_one_seed_makes_one_song(corpus: Path) -> None:
-    source = corpus_songs(corpus)[2].source
+    source = corpus_songs(corpus).songs[2].source
     first, again, other = (
         render_song(source, find_soundfonts()[:1], seed=seed, seconds=16.0, realism=PLAIN)
         for seed in (1, 1, 2)
@@ -165,7 +230,7 @@ def test_one_seed_makes_one_song(corpus: Path) -> None:
 
 @needs_fluidsynth
 def test_bleed_is_heard_only_where_it_is_asked_for(corpus: Path) -> None:
-    source = corpus_songs(corpus)[2].source
+    source = corpus_songs(corpus).songs[2].source
     font = find_soundfonts()[:1]
     clean = render_song(source, font, seed=1, seconds=16.0, realism=PLAIN)
     bled = render_song(source, font, seed=1, seconds=16.0, realism=replace(PLAIN, bleed_db=-20.0))
