@@ -202,7 +202,9 @@ def suggest(
         options=options,
         session=session,
         suggestions=tuple(build.suggestion(i, g) for i, g in enumerate(found.groups, start=1)),
-        notes=clip.notes + _notes(found.considered, clip, options),
+        notes=clip.notes
+        + _out_of_reach(found.considered, searched, session)
+        + _notes(clip, options),
     )
 
 
@@ -228,14 +230,22 @@ def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions)
         )
 
 
-def _notes(
-    considered: Mapping[Role, int], clip: ClipAnalysis, options: SuggestOptions
+def _out_of_reach(
+    considered: Mapping[Role, int], searched: Mapping[Role, SearchPool], session: SessionState
 ) -> tuple[str, ...]:
-    notes = [
-        f"No {role} stem reaches the session's tempo and metre; widen --tempo-range or add music."
+    """Why stems of a role are all left out: by their metre, or by tempo and ``--exclude-song``."""
+    metre = session.beats_per_bar
+    return tuple(
+        f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
+        if searched[role].usable.any()
+        else f"No {role} stem has {metre} beats in a bar, as the clip has; add music of that metre."
         for role, count in considered.items()
         if not count
-    ]
+    )
+
+
+def _notes(clip: ClipAnalysis, options: SuggestOptions) -> tuple[str, ...]:
+    notes = []
     sounding = _sounding_key(clip, options)
     if options.key and sounding and clip.key.confidence >= 0.7 and sounding != options.key:
         notes.append(

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from dawlink.settings import ModelName
+from engine.grid import BeatGrid
 from engine.library.library import Library
 from engine.library.rows import NewSong, NewStem
 from engine.theory import Key
@@ -15,7 +16,7 @@ from tests.dawlink.cli.conftest import TITLES, Music
 from tests.dawlink.cli.running import Command, Document, refused
 from tests.dawlink.cli.sounds import music as short_music
 from tests.dawlink.cli.sounds import write, write_aac
-from tests.engine.library.songs import analysis, source, tone
+from tests.engine.library.songs import analysis, beat_rows, song, source, tone
 
 QUERY = {
     "path": str,
@@ -228,6 +229,22 @@ def test_where_nothing_reaches_the_tempo_the_answer_is_empty_and_says_why(
     assert ran.code == 0, ran
     assert ran.document["suggestions"] == []
     assert any("--tempo-range" in note for note in ran.document["notes"])
+
+
+def test_where_nothing_has_the_clips_metre_no_tempo_is_blamed(
+    dawlink: Command, music: Music
+) -> None:
+    made = song(0, roles=("harmonic", "drums"))
+    grid = BeatGrid.constant(120, end_s=12, beats_per_bar=3)
+    rows, active = beat_rows(0, grid.intervals), np.ones(grid.intervals, bool)
+    stems = tuple(replace(stem, features=rows, active=active) for stem in made.analysis.stems)
+    with Library.open(dawlink.library) as library:
+        library.add_song(replace(made, analysis=replace(made.analysis, grid=grid, stems=stems)))
+    document = asked(dawlink, music.clip, "--tempo", 120)
+    assert document["suggestions"] == []
+    notes = [note for note in document["notes"] if "stem" in note]
+    assert len(notes) == 2
+    assert all("has 4 beats in a bar" in note and "tempo" not in note for note in notes)
 
 
 def test_excluded_songs_stay_out(filled: Command, music: Music) -> None:
