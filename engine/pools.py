@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.embeddings import LibraryEmbeddings
+from engine.errors import UsageError
 from engine.grid import BeatGrid
 from engine.library.rows import SongRow, StemRow
 from engine.models.pool import RolePool
@@ -24,12 +25,16 @@ from engine.theory import Role
 if TYPE_CHECKING:
     from engine.library.library import Library
 
-__all__ = ["LibraryPools", "stored_role"]
+__all__ = ["LibraryChanged", "LibraryPools", "LibraryState", "stored_role"]
 
 
 def stored_role(role: Role) -> Role:
     """The role under which stems that answer ``role`` are stored."""
     return "drums" if role == "percussion" else role
+
+
+class LibraryChanged(Exception):
+    """Another process changed a song while a question about it was answered."""
 
 
 class LibraryPools:
@@ -39,7 +44,33 @@ class LibraryPools:
         self._library = library
         self._lock = threading.Lock()
         self._revision = -1
-        self._songs: Mapping[str, SongRow] = {}
+        self._state: LibraryState | None = None
+
+    def now(self) -> LibraryState:
+        """The library as it is now; the same answer as long as nothing changes."""
+        with self._lock:
+            revision = self._library.revision()
+            if self._state is None or revision != self._revision:
+                self._state = LibraryState(self._library)
+                self._revision = revision
+            return self._state
+
+    def get(self, role: Role, beats_per_bar: int) -> SearchPool:
+        """Stems that answer ``role`` now, laid out in bars of ``beats_per_bar``."""
+        return self.now().get(role, beats_per_bar)
+
+
+class LibraryState:
+    """Songs, stems, beat maps and pools of one moment; one question asks one of these.
+
+    What is first asked for later is read later: where a song that matters has changed until then,
+    :meth:`grid` says so, and the question is to be asked again of a newer state.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._songs: Mapping[str, SongRow] = {song.id: song for song in library.songs()}
         self._stems: dict[str, StemRow] = {}
         self._grids: dict[str, BeatGrid] = {}
         self._pools: dict[tuple[Role, int], SearchPool] = {}
@@ -47,7 +78,6 @@ class LibraryPools:
     def get(self, role: Role, beats_per_bar: int) -> SearchPool:
         """Stems that answer ``role``, laid out in bars of ``beats_per_bar``."""
         with self._lock:
-            self._refresh()
             key = (role, beats_per_bar)
             if key not in self._pools:
                 self._pools[key] = self._load(role, beats_per_bar)
@@ -64,24 +94,31 @@ class LibraryPools:
             return self._stems[stem_id]
 
     def grid(self, song_id: str) -> BeatGrid:
-        """A song's beat map."""
+        """The beat map of a song of a pool loaded before.
+
+        Raises:
+            LibraryChanged: the song is another one by now, or gone.
+        """
         with self._lock:
             if song_id not in self._grids:
-                self._grids[song_id] = self._library.grid(song_id)
+                self._grids[song_id] = self._grid_of(song_id)
             return self._grids[song_id]
 
     def tuning_cents(self, song_id: str) -> float:
         """How far a song of a pool loaded before is above A = 440 Hz."""
         return self.song(song_id).tuning_cents
 
-    def _refresh(self) -> None:
-        revision = self._library.revision()
-        if revision != self._revision:
-            self._songs = {song.id: song for song in self._library.songs()}
-            self._stems.clear()
-            self._grids.clear()
-            self._pools.clear()
-            self._revision = revision
+    def _grid_of(self, song_id: str) -> BeatGrid:
+        try:
+            grid = self._library.grid(song_id)
+            song = self._library.song(song_id)
+            stems = self._library.stems(song_id)
+        except UsageError as error:  # there is no such song any more
+            raise LibraryChanged(song_id) from error
+        same = all(self._stems.get(stem.id, stem) == stem for stem in stems)
+        if song != self._songs[song_id] or not same:
+            raise LibraryChanged(song_id)
+        return grid
 
     def _load(self, role: Role, beats_per_bar: int) -> SearchPool:
         from engine.library.pool import load_pool

@@ -6,7 +6,7 @@ records here are what the command line, the daemon and the DAW writers share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,14 +15,14 @@ import numpy as np
 
 from engine.analysis.records import KeyEstimate
 from engine.clips import ClipAnalysis
-from engine.errors import UnusableInput, UsageError
+from engine.errors import LibraryUnusable, UnusableInput, UsageError
 from engine.grid import BeatGrid
 from engine.library.rows import StemRow
 from engine.mashup.key_profiles import key_profile
 from engine.mashup.levels import LevelledStem, group_gains, level_db
 from engine.mashup.placement import Placement
 from engine.models.ranker import FitParts, Ranker
-from engine.pools import LibraryPools
+from engine.pools import LibraryChanged, LibraryPools, LibraryState
 from engine.ranking import Member, RankedGroup, SearchPool, SearchRules, rank
 from engine.sounds import clip_sound
 from engine.theory import Key, Role, parse_role
@@ -40,6 +40,8 @@ __all__ = [
     "suggest",
 ]
 
+#: How often a question is asked again because the library has changed meanwhile.
+_TRIES: Final = 5
 DEFAULT_ROLES: Final[tuple[Role, ...]] = ("harmonic", "percussion")
 
 
@@ -166,18 +168,42 @@ def suggest(
     pools: LibraryPools,
     library: Library,
 ) -> SuggestReply:
-    """Rank accompaniments for ``clip``.
+    """Rank accompaniments for ``clip``, all of it by one state of the library.
 
     Raises:
         UnusableInput: the library has no stem of an asked role.
         UsageError: a tempo or range that cannot be meant.
+        LibraryUnusable: it is damaged, or others change it all the time.
     """
+    for _ in range(_TRIES):
+        state = pools.now()
+        try:
+            return _suggested(clip, options, ranker=ranker, state=state, library=library)
+        except LibraryChanged:
+            continue
+        except LibraryUnusable:
+            if pools.now() is state:
+                raise
+    raise LibraryUnusable(
+        f"The library was changed {_TRIES} times while the question was answered.",
+        hint="Ask again when the other process is done.",
+    )
+
+
+def _suggested(
+    clip: ClipAnalysis,
+    options: SuggestOptions,
+    *,
+    ranker: Ranker,
+    state: LibraryState,
+    library: Library,
+) -> SuggestReply:
     session = SessionState(
         tempo_bpm=options.tempo_bpm or round(clip.tempo_bpm, 3),
         key=options.key or _sounding_key(clip, options),
         beats_per_bar=clip.grid.beats_per_bar,
     )
-    searched = {role: pools.get(role, session.beats_per_bar) for role in options.roles}
+    searched = {role: state.get(role, session.beats_per_bar) for role in options.roles}
     _require_stems(searched, options)
     own = frozenset() if options.include_own else {source.song_id for source in clip.sources}
     rules = SearchRules(
@@ -195,16 +221,16 @@ def suggest(
         sound=clip_sound(clip, options.transpose),
     )
     found = rank(features, searched, ranker=ranker, rules=rules)
-    build = _Builder(clip, session, searched, pools, library)
+    build = _Builder(clip, session, searched, state, library)
+    empty = [role for role, count in found.considered.items() if not count]
+    left_out = tuple(_why_none(role, searched[role], session, rules, own) for role in empty)
     return SuggestReply(
         model=ranker.name,
         clip=clip,
         options=options,
         session=session,
         suggestions=tuple(build.suggestion(i, g) for i, g in enumerate(found.groups, start=1)),
-        notes=clip.notes
-        + _out_of_reach(found.considered, searched, session)
-        + _notes(clip, options),
+        notes=clip.notes + left_out + _notes(clip, options),
     )
 
 
@@ -230,18 +256,25 @@ def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions)
         )
 
 
-def _out_of_reach(
-    considered: Mapping[Role, int], searched: Mapping[Role, SearchPool], session: SessionState
-) -> tuple[str, ...]:
-    """Why stems of a role are all left out: by their metre, or by tempo and ``--exclude-song``."""
-    metre = session.beats_per_bar
-    return tuple(
-        f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
-        if searched[role].usable.any()
-        else f"No {role} stem has {metre} beats in a bar, as the clip has; add music of that metre."
-        for role, count in considered.items()
-        if not count
-    )
+def _why_none(
+    role: Role,
+    searched: SearchPool,
+    session: SessionState,
+    rules: SearchRules,
+    own: Set[str],
+) -> str:
+    """Why all stems of a role are left out."""
+    if not searched.usable.any():
+        return (
+            f"No {role} stem has {session.beats_per_bar} beats in a bar, as the clip has; add "
+            "music of that metre."
+        )
+    songs = {searched.song_ids[stem] for stem in np.flatnonzero(searched.usable)}
+    if songs <= own:
+        return f"All {role} stems are of the clip's own song; --include-own takes them."
+    if songs <= rules.exclude_songs:
+        return f"All {role} stems are of the clip's own song or of songs that --exclude-song names."
+    return f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
 
 
 def _notes(clip: ClipAnalysis, options: SuggestOptions) -> tuple[str, ...]:
@@ -262,11 +295,11 @@ class _Builder:
     clip: ClipAnalysis
     session: SessionState
     searched: Mapping[Role, SearchPool]
-    pools: LibraryPools
+    state: LibraryState
     library: Library
 
     def suggestion(self, number: int, group: RankedGroup) -> Suggestion:
-        rows = {member.stem_id: self.pools.stem(member.stem_id) for member in group.members}
+        rows = {member.stem_id: self.state.stem(member.stem_id) for member in group.members}
         gains = self._gains(group, rows)
         stems = tuple(self._stem(m, rows[m.stem_id], gains[m.stem_id]) for m in group.members)
         return Suggestion(
@@ -278,8 +311,8 @@ class _Builder:
         )
 
     def _stem(self, member: Member, row: StemRow, gain_db: float) -> SuggestedStem:
-        song = self.pools.song(member.song_id)
-        grid = self.pools.grid(member.song_id)
+        song = self.state.song(member.song_id)
+        grid = self.state.grid(member.song_id)
         placement = Placement(
             stem_id=member.stem_id,
             song_id=member.song_id,
@@ -326,5 +359,5 @@ class _Builder:
         return level_db(np.asarray(pool.bands[rows]), np.asarray(pool.active[rows]))
 
     def _confidence(self, group: RankedGroup) -> float:
-        grids = [self.pools.song(member.song_id).grid_confidence for member in group.members]
+        grids = [self.state.song(member.song_id).grid_confidence for member in group.members]
         return float(np.sqrt(self.clip.grid.confidence * min(grids)))

@@ -1,0 +1,166 @@
+"""Questions to a library that another process changes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.clips import ClipAnalysis, ClipSource
+from engine.errors import LibraryUnusable
+from engine.library.library import Library
+from engine.models.automashupper import automashupper
+from engine.models.pool import RolePool
+from engine.models.ranker import ClipFeatures, Fit, Search
+from engine.pools import LibraryPools
+from engine.suggestions import SuggestOptions, SuggestReply, suggest
+from engine.theory import Role
+from tests.engine.library.songs import analysis, song
+from tests.engine.replies import reply_with_two_stems
+
+ROLES: tuple[Role, ...] = ("harmonic", "drums")
+
+
+class Watched:
+    """Rules that tell when they have placed a role, and when all are placed."""
+
+    name = "watched"
+
+    def __init__(self, at: str, action: Callable[[], None]) -> None:
+        self._rules = automashupper()
+        self._at, self._action = at, action
+
+    def place(
+        self,
+        clip: ClipFeatures,
+        pool: RolePool,
+        search: Search,
+        *,
+        eligible: NDArray[np.bool_] | None = None,
+    ) -> list[Fit]:
+        found = self._rules.place(clip, pool, search, eligible=eligible)
+        if self._at == pool.role:
+            self._action()
+        return found
+
+    def score_groups(
+        self, clip: ClipFeatures, fits: Mapping[Role, Sequence[tuple[RolePool, Fit]]]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        found = self._rules.score_groups(clip, fits)
+        if self._at == "groups":
+            self._action()
+        return found
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library.open(tmp_path / "library") as library:
+        for number in range(3):
+            library.add_song(song(number, roles=ROLES))
+        yield library
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> ClipAnalysis:
+    return reply_with_two_stems(tmp_path).clip
+
+
+def asked(library: Library, clip: ClipAnalysis, ranker: Watched, **options: object) -> SuggestReply:
+    wanted = SuggestOptions(120.0, roles=ROLES, tempo_range=(0.5, 2.0), **options)  # type: ignore[arg-type]
+    return suggest(clip, wanted, ranker=ranker, pools=LibraryPools(library), library=library)
+
+
+def songs_of(reply: SuggestReply) -> set[str]:
+    return {stem.placement.song_id for found in reply.suggestions for stem in found.stems}
+
+
+def once(action: Callable[[], None]) -> Callable[[], None]:
+    """The action at the first call only."""
+    calls = iter([action])
+    return lambda: next(calls, lambda: None)()
+
+
+@pytest.mark.parametrize("at", [*ROLES, "groups"])
+def test_a_song_that_is_removed_meanwhile_is_not_suggested(
+    library: Library, clip: ClipAnalysis, tmp_path: Path, at: str
+) -> None:
+    gone = library.songs()[0].id
+
+    def remove() -> None:
+        with Library.open(tmp_path / "library") as other:
+            other.remove(gone)
+
+    reply = asked(library, clip, Watched(at, once(remove)))
+    assert songs_of(reply) == {row.id for row in library.songs()}
+
+
+@pytest.mark.parametrize("at", [*ROLES, "groups"])
+def test_a_song_that_is_corrected_meanwhile_lies_where_it_is_now(
+    library: Library, clip: ClipAnalysis, tmp_path: Path, at: str
+) -> None:
+    names = [row.id for row in library.songs()]
+
+    def correct() -> None:
+        with Library.open(tmp_path / "library") as other:
+            for number, name in enumerate(names):
+                other.replace_analysis(name, analysis(number, roles=ROLES, tempo_bpm=100, bars=3))
+
+    reply = asked(library, clip, Watched(at, once(correct)))
+    assert reply.suggestions
+    for stem in (stem for found in reply.suggestions for stem in found.stems):
+        assert stem.tempo_bpm == 100
+        np.testing.assert_array_equal(
+            stem.grid.beats_s, library.grid(stem.placement.song_id).beats_s
+        )
+        assert stem.ratio_out_in == pytest.approx(100 / 120)
+
+
+def test_a_new_song_disturbs_no_question(
+    library: Library, clip: ClipAnalysis, tmp_path: Path
+) -> None:
+    def add() -> None:
+        with Library.open(tmp_path / "library") as other:
+            other.add_song(song(7, roles=ROLES))
+
+    ranker = Watched("drums", once(add))
+    pools = LibraryPools(library)
+    options = SuggestOptions(120.0, roles=ROLES, tempo_range=(0.5, 2.0))
+    for expected in (3, 4):
+        reply = suggest(clip, options, ranker=ranker, pools=pools, library=library)
+        assert len(songs_of(reply)) == expected
+    assert pools.now() is pools.now()
+
+
+def test_a_library_that_never_rests_is_said(
+    library: Library, clip: ClipAnalysis, tmp_path: Path
+) -> None:
+    tempi = iter(np.arange(90.0, 120.0))
+
+    def correct() -> None:
+        with Library.open(tmp_path / "library") as other:
+            tempo_bpm = float(next(tempi))
+            for number, row in enumerate(other.songs()):
+                made = analysis(number, roles=ROLES, tempo_bpm=tempo_bpm, bars=2)
+                other.replace_analysis(row.id, made)
+
+    with pytest.raises(LibraryUnusable, match="was changed 5 times"):
+        asked(library, clip, Watched("groups", correct))
+
+
+def test_the_reason_why_nothing_fits_is_the_real_one(library: Library, clip: ClipAnalysis) -> None:
+    ranker = Watched("", lambda: None)
+    ids = frozenset(row.id for row in library.songs())
+    own = replace(clip, sources=tuple(ClipSource(name, 0.0, exact=True) for name in sorted(ids)))
+    for note in asked(library, own, ranker).notes:
+        assert "the clip's own song; --include-own" in note
+    assert len(asked(library, own, ranker).notes) == 2
+    assert asked(library, own, ranker, include_own=True).suggestions
+    notes = asked(library, clip, ranker, exclude_songs=ids).notes
+    assert len(notes) == 2
+    assert all("--exclude-song" in note and "tempo" not in note for note in notes)
+    some = replace(own, sources=own.sources[:1])
+    assert asked(library, some, ranker, exclude_songs=ids).notes == notes
