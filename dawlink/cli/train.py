@@ -17,7 +17,7 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
 from dawlink.cli.output import Bar, emit_json, emit_text, progress
-from engine.errors import UnwritableOutput, UsageError
+from engine.errors import Interrupted, UnwritableOutput, UsageError
 from engine.files import require_writable
 from engine.training.requests import Trainer, TrainReport, TrainRequest
 
@@ -88,6 +88,8 @@ def train(
             f"--limit-songs {limit_songs} leaves no two songs to tell apart.",
             hint="Give 2 or more.",
         )
+    from engine.training.resuming import terminable
+
     request = TrainRequest(
         model=model,
         data=_each_once(data),
@@ -101,11 +103,16 @@ def train(
         jobs=invocation(ctx).settings().workers,
         mended=mended,
     )
-    begun = _begun_anew(request)
+    begun = (*_begun_anew(request), *_midi_beside_audio(request.data))
     for note in begun:
         _LOGGER.warning("%s", note)
-    with progress(f"training {model}") as bar:
-        report = _trained(trainer, request, bar, limit_songs)
+    with progress(f"training {model}") as bar, terminable():
+        try:
+            report = _trained(trainer, request, bar, limit_songs)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Interrupted.", hint="The same command with --resume goes on from there."
+            ) from None
     for note in report.notes:
         _LOGGER.warning("%s", note)
     _show(model, replace(report, notes=(*begun, *report.notes)), json=json)
@@ -168,12 +175,38 @@ def _checked(out: Path) -> Path:
 
 
 def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
-    """Said where there is nothing to go on from."""
-    from engine.training.resuming import has_earlier_run
+    """Said where there is nothing to go on from, or where an unfinished run is not gone on with.
 
-    if not request.resume or has_earlier_run(request.out):
-        return ()
-    return (f"There is no earlier run of {request.out} to go on from; it begins now.",)
+    Raises:
+        MissingDependency: what is to be gone on from is no checkpoint of this model.
+    """
+    from engine.training.resuming import has_earlier_run, is_unfinished, load_to_resume
+
+    if request.resume and request.out.is_file():
+        load_to_resume(request.out, request.model)
+    if request.resume and not has_earlier_run(request.out):
+        return (f"There is no earlier run of {request.out} to go on from; it begins now.",)
+    if not request.resume and is_unfinished(request.out):
+        return (
+            f"An unfinished run of {request.out} is begun anew and replaced; --resume goes on.",
+        )
+    return ()
+
+
+def _midi_beside_audio(data: Sequence[Path]) -> tuple[str, ...]:
+    """Said of folders whose MIDI files are no songs of their own."""
+    from engine.library.place import DATABASE_NAME
+    from engine.training.midi_audio.index import is_midi_corpus
+    from engine.training.midi_audio.scan import is_midi
+
+    folders = [p for p in data if p.is_dir() and not (p / DATABASE_NAME).is_file()]
+    counts = {p: sum(map(is_midi, p.rglob("*"))) for p in folders if not is_midi_corpus(p)}
+    return tuple(
+        f"{path}: {count} MIDI file{'s are' if count > 1 else ' is'} not read, because audio lies "
+        "beside it."
+        for path, count in counts.items()
+        if count
+    )
 
 
 def _show(model: str, report: TrainReport, *, json: bool) -> None:

@@ -31,7 +31,7 @@ from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import JUDGED, FitCurves
 from engine.models.fit_net import dense_weights
-from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
+from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.deadline import Deadline
 from engine.training.fit_calibration import calibrated, reliability
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
@@ -41,9 +41,11 @@ from engine.training.fit_steps import FitSettings, towers_job
 from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
 from engine.training.resuming import (
+    Job,
     Outcome,
     check_same_run,
     gone_state,
+    load_to_resume,
     resume_path,
     run_job,
 )
@@ -84,10 +86,12 @@ def train_fit(
     done = run.done_before()
     if done is not None:
         return done
+    if not resume:
+        run.forget()
     deadline = Deadline(minutes)
     teachers: list[FitTowers] = []
     for number in range(settings.teachers):
-        outcome = run.taught(number, teachers, deadline.minutes_left())
+        outcome = run.taught(number, teachers, deadline)
         if outcome is not None:
             return outcome
     pupil = (
@@ -95,10 +99,9 @@ def train_fit(
         if teachers
         else FitTowers(settings.sizes, seed=settings.seed)
     )
-    outcome = run.last(pupil, teachers, deadline.minutes_left())
+    outcome = run.last(pupil, teachers, deadline)
     if outcome.finished:
-        for path in run.files():
-            path.unlink(missing_ok=True)
+        run.forget()
     return outcome
 
 
@@ -122,7 +125,7 @@ class _Run:
         state = [path for path in self.files() if path.is_file()]
         if not self.resume or state or not self.out.is_file():
             return None
-        checkpoint = load_checkpoint(self.out, "fit")
+        checkpoint = load_to_resume(self.out, "fit")
         wanted = self.settings.record()
         said = {name: value for name, value in checkpoint.info.settings.items() if name in wanted}
         of_run = replace(checkpoint, info=replace(checkpoint.info, settings=said))
@@ -134,9 +137,7 @@ class _Run:
             raise gone_state(resume_path(self._running(self.out)), self.out)
         return Outcome(steps, True, np.empty((0, 2)), checkpoint.info.metrics)
 
-    def taught(
-        self, number: int, teachers: list[FitTowers], minutes: float | None
-    ) -> Outcome | None:
+    def taught(self, number: int, teachers: list[FitTowers], deadline: Deadline) -> Outcome | None:
         """Add a teacher to the others.
 
         Where the time is not enough, the first one is published: it is whole, if there is one.
@@ -148,16 +149,18 @@ class _Run:
             towers = FitTowers(own.sizes, seed=own.seed)
             named = f"teacher {number + 1} of {self.settings.teachers}: "
             job = towers_job(towers, self.material.train, own, data_sha=sha, report=self._as(named))
-            outcome = run_job(job, self._running(path), minutes=minutes, resume=self.resume)
+            if teachers and self._is_over(deadline, path):
+                return self._published(teachers[0], _nothing(job), number * own.steps)
+            outcome = run_job(
+                job, self._running(path), minutes=deadline.minutes_left(), resume=self.resume
+            )
             if not outcome.finished:
                 return self._published([*teachers, towers][0], outcome, number * own.steps)
             save_teacher(path, towers, settings=own.record(), data_sha=sha)
         teachers.append(load_teacher(path, own.sizes, settings=own.record(), data_sha=sha))
         return None
 
-    def last(
-        self, towers: FitTowers, teachers: Sequence[FitTowers], minutes: float | None
-    ) -> Outcome:
+    def last(self, towers: FitTowers, teachers: Sequence[FitTowers], deadline: Deadline) -> Outcome:
         """Train the towers that are published, and the judge."""
         job = towers_job(
             towers,
@@ -167,8 +170,23 @@ class _Run:
             data_sha=self.material.data_sha,
             report=self.report,
         )
-        outcome = run_job(job, self._running(self.out), minutes=minutes, resume=self.resume)
-        return self._published(towers, outcome, len(teachers) * self.settings.steps)
+        before = len(teachers) * self.settings.steps
+        if teachers and self._is_over(deadline, self.out):
+            return self._published(towers, _nothing(job), before)
+        outcome = run_job(
+            job, self._running(self.out), minutes=deadline.minutes_left(), resume=self.resume
+        )
+        return self._published(towers, outcome, before)
+
+    def _is_over(self, deadline: Deadline, path: Path) -> bool:
+        """Whether there is no time to begin with these towers."""
+        begun = self.resume and resume_path(self._running(path)).is_file()
+        return deadline.is_over() and not begun
+
+    def forget(self) -> None:
+        """Remove what lies beside the checkpoint."""
+        for path in self.files():
+            path.unlink(missing_ok=True)
 
     def files(self) -> Iterator[Path]:
         """What lies beside the checkpoint until the training is done."""
@@ -191,6 +209,11 @@ class _Run:
     @staticmethod
     def _running(path: Path) -> Path:
         return path.with_name(f"{path.stem}.run.safetensors")
+
+
+def _nothing(job: Job) -> Outcome:
+    """No step was made."""
+    return Outcome(0, False, np.empty((0, len(job.columns))), {})
 
 
 def publish(

@@ -164,7 +164,7 @@ def open_fit_material(
     corpora = []
     for path in notes_in:
         tell(f"reading the notes of {path.name}")
-        corpora.append(corpus_notes(path, cache_dir))
+        corpora.append(corpus_notes(path, cache_dir, tell=tell))
     sounds_in = [path for path in paths if path not in notes_in]
     songs, said = _analysed(sounds_in, work, jobs, tell) if sounds_in else ([], [])
     held = {song.group for corpus in corpora for song in corpus.songs if song.split != "train"}

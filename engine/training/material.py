@@ -9,7 +9,7 @@ trained on, and which are kept for tests and take no part.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,7 +46,10 @@ class LibrarySongs:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The songs, and one sentence about each source that could not be used."""
+    """The songs, and one sentence about each source that could not be used.
+
+    Songs of one title are one composition, but for those whose list says otherwise.
+    """
 
     db: MashupDB
     notes: tuple[str, ...]
@@ -82,10 +85,11 @@ class SplitSongs:
 
 
 def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) -> SplitSongs:
-    """Songs as the lists of their libraries say, compositions without a word there by lot.
+    """Compositions as the lists of their libraries say, those without a word there by lot.
 
-    Songs that are listed for tests take no part. Where songs are listed to train on and none to
-    validate on, the lot falls on those too. Both parts are in the order of ``db``.
+    Of several words on one composition the strictest holds. Songs for tests take no part. Where
+    songs are listed to train on and none to validate on, the lot falls on those too. Both parts are
+    in the order of ``db``.
 
     Args:
         db: all songs.
@@ -97,7 +101,8 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
         UnusableInput: the lists leave nothing to train on.
     """
     listed = _listed(data)
-    said = [listed.get(song.id) for song in db.songs]
+    of_group = _strictest((song.group, listed[song.id]) for song in db.songs if song.id in listed)
+    said = [of_group.get(song.group) for song in db.songs]
     pairs = list(zip(db.songs, said, strict=True))
     held_out = {song.id for song, split in pairs if split == "val"}
     drawn = (None,) if held_out else (None, "train")
@@ -118,10 +123,15 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
 
 def _listed(data: Sequence[Path]) -> dict[str, Split]:
     """What each rendered song may be used for, by id."""
+    rows = (song for folder in data for song in read_listing(folder))
+    return _strictest((song.song_id, song.split) for song in rows)
+
+
+def _strictest(said: Iterable[tuple[str, Split]]) -> dict[str, Split]:
+    """Of several words on one name the strictest."""
     found: dict[str, Split] = {}
-    for song in (song for folder in data for song in read_listing(folder)):
-        known = found.get(song.song_id, song.split)
-        found[song.song_id] = max(known, song.split, key=_STRICTNESS.__getitem__)
+    for name, split in said:
+        found[name] = max(found.get(name, split), split, key=_STRICTNESS.__getitem__)
     return found
 
 
@@ -160,7 +170,8 @@ def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[A
 
 def _read(songs: LibrarySongs) -> Iterator[MashupSong]:
     with Library.open(songs.folder, create=False) as library:
-        db = MashupDB.of_library(library, groups=groups_of(songs.folder))
+        titles = {row.id: row.title.casefold() for row in library.songs()}
+        db = MashupDB.of_library(library, groups={**titles, **groups_of(songs.folder)})
     return (song for song in db.songs if songs.ids is None or song.id in songs.ids)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -43,6 +43,8 @@ __all__ = [
     "open_index",
     "read_index",
     "read_song",
+    "read_songs",
+    "unpacked",
 ]
 
 Split = Literal["train", "val", "test"]
@@ -73,6 +75,8 @@ _MOST_BEATS: Final = 2000.0
 _FEWEST_NOTES: Final = 32
 _ROLES: Final = ("vocals", "drums", "bass", "other")
 _CHANNELS: Final = range(1, 17)
+#: Files between two words on how far the reading is.
+_TOLD_EVERY: Final = 50
 _NO_SONG: Final = f"are damaged, or have fewer than {_FEWEST_NOTES} sung or played notes"
 
 
@@ -138,7 +142,9 @@ def hash_of(songs: Iterable[MidiSong]) -> str:
     return digest.hexdigest()
 
 
-def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
+def load_corpus(
+    data: Path, *, cache_dir: Path | None = None, tell: Callable[[str], None] = lambda _text: None
+) -> MidiCorpus:
     """Read a corpus, or what an earlier call stored of it.
 
     Only four-four songs with a melody and a whole band are taken. Notes are read anew when the
@@ -147,20 +153,20 @@ def load_corpus(data: Path, *, cache_dir: Path | None = None) -> MidiCorpus:
     Args:
         data: folder with ``index.csv`` (at its top or one level down), or a tar archive of one.
         cache_dir: where archives are unpacked and notes are stored; the user's cache by default.
+        tell: told now and then how far it is.
 
     Raises:
         UnusableInput: there is no index, it lacks columns, or nothing in it can be used.
     """
     cache = cache_dir if cache_dir is not None else _user_cache()
-    folder = _unpacked(data, cache)
+    folder = unpacked(data, cache)
     index = _index_of(folder)
     rows = [row for row in read_index(index) if _is_wanted(row)]
     content = folder.name if data.is_file() else _state_of(index.parent, rows)
     stored = cache / f"notes-{_LAYOUT}-{_short_sha(f'{sha256_of(index)} {content}')}.npz"
     songs = _restored(stored)
     if songs is None:
-        found = (read_song(index.parent, row) for row in rows)
-        songs = [song for song in found if song is not None]
+        songs = read_songs(index.parent, rows, tell)
         if not songs:
             raise UnusableInput(
                 f"{index} names no usable song.",
@@ -220,7 +226,7 @@ def open_index(data: Path, cache_dir: Path | None = None) -> Path:
     Raises:
         UnusableInput: there is none, or the archive is damaged.
     """
-    return _index_of(_unpacked(data, cache_dir if cache_dir is not None else _user_cache()))
+    return _index_of(unpacked(data, cache_dir))
 
 
 def _user_cache() -> Path:
@@ -229,8 +235,13 @@ def _user_cache() -> Path:
     return Path(platformdirs.user_cache_dir("dawlink")) / "midi"
 
 
-def _unpacked(data: Path, cache: Path) -> Path:
-    """A folder: ``data`` itself, or the archive unpacked under ``cache``."""
+def unpacked(data: Path, cache_dir: Path | None = None) -> Path:
+    """A folder: ``data`` itself, or the archive unpacked under the cache.
+
+    Raises:
+        UnusableInput: it is neither a folder nor an archive, or the archive is damaged.
+    """
+    cache = cache_dir if cache_dir is not None else _user_cache()
     if data.is_dir():
         return data
     if not data.is_file():
@@ -308,6 +319,26 @@ def _is_wanted(row: Mapping[str, str]) -> bool:
     is_whole = row["full_band"] == "1" and row["time_sig"] == "4/4"
     is_named = row["split"] in ("train", "val", "test") and not row.get("dup_of")
     return is_whole and is_named and melody_of(row["melody_part"]) is not None
+
+
+def read_songs(
+    folder: Path, rows: Sequence[Mapping[str, str]], tell: Callable[[str], None]
+) -> list[MidiSong]:
+    """The songs of all rows that :func:`read_song` makes one of.
+
+    Args:
+        folder: of the corpus.
+        rows: of its index.
+        tell: told now and then how far it is.
+    """
+    songs: list[MidiSong] = []
+    for number, row in enumerate(rows):
+        if number and number % _TOLD_EVERY == 0:
+            tell(f"reading notes: {number} of {len(rows)} files")
+        song = read_song(folder, row)
+        if song is not None:
+            songs.append(song)
+    return songs
 
 
 def read_song(folder: Path, row: Mapping[str, str]) -> MidiSong | None:

@@ -84,6 +84,7 @@ def run(
     parts = split_songs(songs.db, request.data, share=HELD_OUT, seed=request.seed)
     material = _material(request, parts, preparing)
     clean, bled, notes = _held_out(request, parts.held_out, tell=tell, stop=deadline.is_over)
+    preparing("beginning to train")
     outcome = train_mix(
         material,
         clean,
@@ -113,8 +114,10 @@ def _material(request: TrainRequest, parts: SplitSongs, tell: Tell) -> list[MixS
     songs: list[MidiSong] = []
     for corpus in request.notes:
         tell(f"reading the notes of {corpus.name}")
-        found = [song for song in corpus_notes(corpus).usable if song.split == "train"]
-        songs += [song for song in found if song.group not in held_out]
+        found = corpus_notes(corpus, tell=tell)
+        held_out |= {song.group for song in found.songs if song.split != "train"}
+        songs += [song for song in found.usable if song.split == "train"]
+    songs = [song for song in songs if song.group not in held_out]
     if songs:
         material.append(DrawnSongs(songs, bars=CROP_BARS))
     return material

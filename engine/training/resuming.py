@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 import signal
 import threading
 import time
@@ -27,7 +28,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.errors import Interrupted, MissingDependency, UnusableInput, UsageError
+from engine.errors import (
+    Interrupted,
+    MissingDependency,
+    UnusableInput,
+    UsageError,
+)
 from engine.training.checkpoints import (
     Checkpoint,
     CheckpointInfo,
@@ -43,13 +49,18 @@ __all__ = [
     "check_same_run",
     "gone_state",
     "has_earlier_run",
+    "is_unfinished",
+    "load_to_resume",
     "resume_path",
     "run_job",
+    "terminable",
 ]
 
 _LOGGER = logging.getLogger(__name__)
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
+#: A file that was begun so long ago is nobody's any more.
+_ABANDONED_S: Final = 3600.0
 _MODEL: Final = "model."
 _MOMENT: Final = "optimiser."
 #: What Adam keeps of every parameter.
@@ -115,8 +126,10 @@ def run_job(
     Args:
         job: what to do.
         out: the checkpoint.
-        minutes: of this run, all that is needed when None; the step at hand is finished.
-        resume: go on from an earlier run's files where there are any.
+        minutes: of this run, all that is needed when None; the step at hand is finished, and one
+            is made whatever the minutes, so that no untrained network is ever written.
+        resume: go on from an earlier run's files where there are any; what is done is not
+            measured again.
         clock: seconds.
 
     Raises:
@@ -129,11 +142,17 @@ def run_job(
 
     What ``job.measure`` raises ends the run too; its state is kept, and ``resume`` measures again.
     """
-    history = _restored(job, out) if resume else []
+    _sweep(out.parent)
+    before = _restored(job, out) if resume else None
+    if before is not None and before.is_done:
+        return Outcome(job.steps, True, _table(job, before.history).numpy(), before.metrics)
+    history = before.history if before is not None else []
     begun = saved = clock()
     job.model.train()
     with _stop_signals() as came:
-        while len(history) < job.steps and (minutes is None or clock() - begun < 60.0 * minutes):
+        while len(history) < job.steps:
+            if history and minutes is not None and clock() - begun >= 60.0 * minutes:
+                break
             history.append(_one_step(job, len(history)))
             if came:
                 _save_state(job, out, history)
@@ -155,8 +174,35 @@ def resume_path(out: Path) -> Path:
 
 def has_earlier_run(out: Path) -> bool:
     """Whether a checkpoint of that name, or anything of an unfinished run of it, is there."""
+    return any(name.startswith(f"{out.stem}.") for name in _beside(out))
+
+
+def is_unfinished(out: Path) -> bool:
+    """Whether the state of an unfinished run of ``out`` is there, or of a part of it."""
+    state = re.compile(re.escape(out.stem) + r"\.(.+\.)?(resume|run|teacher-\d+)\.safetensors")
+    return any(state.fullmatch(name) for name in _beside(out))
+
+
+def _beside(out: Path) -> list[str]:
+    """Names of the checkpoints in the folder of ``out``."""
     names = [path.name for path in out.parent.iterdir()] if out.parent.is_dir() else []
-    return any(name.startswith(f"{out.stem}.") and name.endswith(out.suffix) for name in names)
+    return [name for name in names if name.endswith(".safetensors")]
+
+
+def load_to_resume(path: Path, kind: str) -> Checkpoint:
+    """A checkpoint of an earlier run.
+
+    Raises:
+        MissingDependency: it is not there, damaged, of another kind or newer.
+    """
+    try:
+        return load_checkpoint(path, kind)
+    except MissingDependency as error:
+        raise MissingDependency(
+            error.message,
+            hint="Train anew without --resume, or give another name to --out.",
+            code=error.code,
+        ) from error
 
 
 def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_sha: str) -> None:
@@ -188,6 +234,28 @@ def gone_state(state: Path, out: Path) -> MissingDependency:
     )
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs had half written, hundreds of megabytes each."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".part-*.safetensors"):
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does while the block runs, where nobody else waits for it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[int]]:
     """Signals that asked for an end while the block ran; after the first all is as it was before.
@@ -196,8 +264,9 @@ def _stop_signals() -> Iterator[list[int]]:
     thread.
     """
     came: list[int] = []
-    waited_for = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    before = {n: old for n, old in waited_for.items() if signal.getsignal(n) is old}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler in usual}
     if threading.current_thread() is not threading.main_thread():
         before = {}
 
@@ -259,20 +328,30 @@ def _save_state(job: Job, out: Path, history: list[tuple[float, ...]]) -> None:
     save_checkpoint(resume_path(out), tensors, info=_info(job, len(history), {}))
 
 
-def _restored(job: Job, out: Path) -> list[tuple[float, ...]]:
-    """Put the network and the optimiser where an earlier run left them; its history."""
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What an earlier run came to; done when its checkpoint is all it left."""
+
+    history: list[tuple[float, ...]]
+    is_done: bool
+    metrics: Mapping[str, float]
+
+
+def _restored(job: Job, out: Path) -> _Before | None:
+    """Put the network and the optimiser where an earlier run left them; None without one."""
     state = resume_path(out)
     source = state if state.is_file() else out
     if not source.is_file():
-        return []
-    checkpoint = load_checkpoint(source, job.kind)
+        return None
+    checkpoint = load_to_resume(source, job.kind)
     check_same_run(checkpoint, job.settings, job.data_sha)
     history = _history_in(checkpoint, job)
     if source == out and 0 < len(history) < job.steps:
         raise gone_state(state, out)
     load_weights(job.model, checkpoint, prefix=_MODEL)
     _restore_moments(job.optimiser, checkpoint)
-    return history
+    is_done = source == out and len(history) == job.steps
+    return _Before(history, is_done, checkpoint.info.metrics)
 
 
 def _history_in(checkpoint: Checkpoint, job: Job) -> list[tuple[float, ...]]:

@@ -54,6 +54,7 @@ def run(
     device = pick_device(request.device)
     deadline = Deadline(request.minutes, clock=clock)
     sets = mashup_sets(request, tell, deadline=deadline, stretcher=stretcher)
+    deadline.telling(tell)("beginning to train")
     left = deadline.minutes_left()
     outcomes: dict[str, Outcome] = {}
     for name, start in _trainers(request, plan or MasherPlan(), left, clock).items():

@@ -28,6 +28,7 @@ from engine.training.checkpoints import (
     load_checkpoint,
     recorded_settings,
 )
+from engine.training.deadline import Deadline
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa_check import measure
 from engine.training.stem_jepa_draws import SongArray, draw_batch
@@ -90,6 +91,7 @@ def train_stem_jepa(
     """
     if not songs:
         raise UnusableInput("There are no songs to train on.", hint="Name folders with stems.")
+    deadline = Deadline(minutes, clock=clock)  # pictures take minutes too
     work = JepaSteps(songs, training, device, pictured=pictured)
 
     def step(number: int) -> tuple[float, ...]:
@@ -120,7 +122,7 @@ def train_stem_jepa(
         data_sha=data_sha,
         measure=metrics,
     )
-    return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
+    return run_job(job, out, minutes=deadline.minutes_left(), resume=resume, clock=clock)
 
 
 def load_stem_jepa(path: Path) -> StemJepa:

@@ -3,9 +3,10 @@
 Only audio is needed, no beats and no keys: every song becomes one file of (4, samples) half
 precision at 16 kHz beside the checkpoint, and the next run finds it there. A song is named by its
 decoded stems, in a folder and in a library alike, so what is given both ways counts once. One song
-in ten is held out (by that name, so it stays out when songs are added) and gives the metrics; a
-library of rendered songs says itself which songs are for training and which for validation or
-tests. The statistics that normalise the input are measured on the songs that are trained on.
+in ten is held out (by its title, so it stays out when songs are added, in any encoding) and gives
+the metrics; a library of rendered songs says itself which songs are for training and which for
+validation or tests. The statistics that normalise the input are measured on the songs that are
+trained on.
 
 On a CPU the network is the small preset; on a GPU it is the published one with its schedule.
 """
@@ -83,12 +84,16 @@ class _Source:
 class _Song:
     """A song that can be drawn from."""
 
+    title: str
     samples: SongArray
     split: Split | None
 
-    def is_held_out(self, key: str) -> bool:
-        """By its list, else by its audio."""
-        return self.split == "val" if self.split else int(key[:8], 16) % HELD_OUT == 0
+    @property
+    def is_held_out(self) -> bool:
+        """By its list, else by its title."""
+        if self.split:
+            return self.split == "val"
+        return int(_digest([self.title.casefold()])[:8], 16) % HELD_OUT == 0
 
 
 def run(
@@ -109,9 +114,11 @@ def run(
     device = pick_device(request.device)
     deadline = Deadline(request.minutes, clock=clock)
     notes: list[str] = []
-    found = _songs(request, deadline.telling(tell), notes)
+    preparing = deadline.telling(tell)
+    found = _songs(request, preparing, notes)
     songs = {key: found[key].samples for key in sorted(found)}
-    held_out = [key for key in songs if found[key].is_held_out(key)] or list(songs)[:1]
+    first = [key for key in songs if found[key].title == found[next(iter(songs))].title]
+    held_out = [key for key in songs if found[key].is_held_out] or first
     train = [songs[key] for key in songs if key not in held_out]
     if not train:
         why = f" {notes[0]}" if notes else ""
@@ -127,7 +134,7 @@ def run(
         settings,
         out=request.out,
         validation=[songs[key] for key in held_out],
-        data_sha=hashlib.sha256(" ".join(sorted(songs)).encode()).hexdigest(),
+        data_sha=_digest(f"{key} {'val' if key in held_out else 'train'}" for key in songs),
         minutes=deadline.minutes_left(),
         resume=request.resume,
         device=device,
@@ -135,7 +142,7 @@ def run(
         report=lambda step, loss: tell(
             f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
         ),
-        pictured=lambda done: tell(f"picturing song {done} of {len(train)}"),
+        pictured=lambda done: preparing(f"picturing song {done} of {len(train)}"),
     )
     return TrainReport(
         request.out, outcome.finished, outcome.steps_done, outcome.metrics, tuple(notes)
@@ -199,7 +206,8 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
             notes.append(f"{source.title}: fewer than two of its stems peak above -20 dB")
             continue
         known = found[key].split if key in found else None
-        found[key] = _Song(song, "val" if known == "val" else source.split or known)
+        split = "val" if known == "val" else source.split or known
+        found[key] = _Song(source.title, song, split)
     return {key: song for key, song in found.items() if key not in tests}
 
 

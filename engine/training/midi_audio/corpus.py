@@ -35,11 +35,13 @@ from engine.training.midi_audio.voice import missing_for_singing
 from engine.training.midi_corpus import SHIPPABLE_SETS, Split
 from engine.workers import Ask, run_jobs
 
-__all__ = ["CorpusOptions", "RenderedCorpus", "render_corpus", "select_songs"]
+__all__ = ["NO_SPLIT", "CorpusOptions", "RenderedCorpus", "render_corpus", "select_songs"]
 
 _LOGGER = logging.getLogger(__name__)
 #: Raised when the same seed and settings make other samples.
 _LAYOUT: Final = 1
+#: Code of the error that a corpus has no songs of a split.
+NO_SPLIT: Final = "no_split"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def select_songs(songs: Sequence[CorpusSong], options: CorpusOptions) -> tuple[C
     if not order:
         raise UnusableInput(
             f"The corpus has no song of the split {options.split} that can be rendered.",
-            code="no_songs",
+            hint="Its index.csv says which songs are of which split; without one, more songs help.",
+            code=NO_SPLIT,
         )
     return tuple(order[: options.limit])
 

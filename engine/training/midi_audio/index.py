@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine.errors import UnusableInput
@@ -29,7 +29,8 @@ from engine.training.midi_corpus import (
     melody_of,
     open_index,
     read_index,
-    read_song,
+    read_songs,
+    unpacked,
 )
 
 __all__ = ["corpus_notes", "corpus_songs", "is_midi_corpus"]
@@ -56,10 +57,11 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> CorpusSongs:
     Raises:
         UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
     """
-    if _is_indexed(data):
-        found = CorpusSongs(tuple(_indexed(open_index(data, cache_dir))))
+    folder = unpacked(data, cache_dir)
+    if _is_indexed(folder):
+        found = CorpusSongs(tuple(_indexed(open_index(folder))))
     else:
-        found = scanned(data)
+        found = scanned(folder, name=data.name)
     if not found.songs:
         why = f" {found.notes[0]}" if found.notes else ""
         raise UnusableInput(
@@ -70,17 +72,20 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> CorpusSongs:
     return found
 
 
-def corpus_notes(data: Path, cache_dir: Path | None = None) -> MidiCorpus:
+def corpus_notes(
+    data: Path, cache_dir: Path | None = None, *, tell: Callable[[str], None] = lambda _text: None
+) -> MidiCorpus:
     """The notes of those songs of a corpus that have a melody.
 
     Raises:
         UnusableInput: there is none, the archive is damaged, or ``index.csv`` lacks columns.
     """
-    if _is_indexed(data):
-        return load_corpus(data, cache_dir=cache_dir)
-    corpus = corpus_songs(data)
+    folder = unpacked(data, cache_dir)
+    if _is_indexed(folder):
+        return load_corpus(data, cache_dir=cache_dir, tell=tell)
+    corpus = corpus_songs(data, cache_dir)
     rows = [_row_of(song) for song in corpus.songs if song.source.melody is not None]
-    songs = tuple(song for row in rows if (song := read_song(data, row)) is not None)
+    songs = tuple(read_songs(folder, rows, tell))
     silent = [song.source.name for song in corpus.songs if song.source.melody is None]
     notes = left_out(data.name, _NO_MELODY, silent) + left_out_unread(data.name, rows, songs)
     return MidiCorpus(songs, corpus.notes + notes)
@@ -99,12 +104,10 @@ def _row_of(song: CorpusSong) -> dict[str, str]:
 
 
 def _is_indexed(data: Path) -> bool:
-    """Whether an archive or a folder says which songs it has, completely or not.
+    """Whether a folder says which songs it has, completely or not.
 
     An ``index.csv`` that shares one column or none with one of MIDI songs is about something else.
     """
-    if not data.is_dir():
-        return True
     index = find_index(data)
     return index is not None and len(_columns(index) & set(INDEX_COLUMNS)) > 1
 

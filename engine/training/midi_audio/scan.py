@@ -2,7 +2,7 @@
 
 Files of one name in several folders are variants of one composition, and so are files whose notes
 are the same, whatever they are called; of the latter one is taken. The split of a composition is
-drawn from its name: eight in ten train, one validates, one tests.
+drawn from its name: eight in ten train, one validates, one tests, but of few two validate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +29,8 @@ __all__ = ["is_midi", "scanned"]
 _MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar")
 #: What a sung part is called.
 _SUNG: Final = re.compile(r"melod|vocal|voice|\bvox\b|sing|gesang|lead", re.IGNORECASE)
+#: Compositions that validate at least, where so many are left to train on.
+_FEWEST_VAL, _FEWEST_TRAIN = 2, 2
 _SAME: Final = "hold the notes of another file"
 
 
@@ -37,27 +39,34 @@ def is_midi(path: Path) -> bool:
     return path.suffix.lower() in _MIDI_SUFFIXES
 
 
-def scanned(folder: Path) -> CorpusSongs:
-    """Every MIDI file below a folder that is a song in four-four with a band."""
+def scanned(folder: Path, *, name: str = "") -> CorpusSongs:
+    """Every MIDI file below a folder that is a song in four-four with a band.
+
+    Args:
+        folder: to look through.
+        name: of the corpus; the folder's when empty.
+    """
+    corpus = name or folder.name
     found: list[_Found] = []
     unfit: dict[str, list[str]] = {}
     for path in sorted(path for path in folder.rglob("*") if is_midi(path)):
-        name = path.relative_to(folder).as_posix()
+        inside = path.relative_to(folder).as_posix()
         try:
-            found.append(_described(path, name))
+            found.append(_described(path, inside))
         except _Unfit as error:
-            unfit.setdefault(str(error), []).append(name)
-    compositions = _compositions((song.source.path.stem, song.notes_sha) for song in found)
+            unfit.setdefault(str(error), []).append(inside)
+    compositions = _compositions((_named(song.source.path), song.notes_sha) for song in found)
+    splits = _drawn_splits(set(compositions))
     taken: dict[str, _Found] = {}
     for song in sorted(found, key=lambda song: song.source.melody is None):
         if taken.setdefault(song.notes_sha, song) is not song:
             unfit.setdefault(_SAME, []).append(song.source.name)
     songs = (
-        CorpusSong(song.source, folder.name, composition, _drawn_split(composition))
+        CorpusSong(song.source, corpus, composition, splits[composition])
         for song, composition in zip(found, compositions, strict=True)
         if taken[song.notes_sha] is song
     )
-    notes = [note for why, names in unfit.items() for note in left_out(folder.name, why, names)]
+    notes = [note for why, names in unfit.items() for note in left_out(corpus, why, names)]
     return CorpusSongs(tuple(songs), tuple(notes))
 
 
@@ -132,6 +141,21 @@ def _compositions(songs: Iterable[tuple[str, str]]) -> list[str]:
     return [first_of(name) for name, _ in pairs]
 
 
-def _drawn_split(composition: str) -> Split:
-    lot = zlib.crc32(composition.encode()) % 10
-    return "test" if lot == 0 else "val" if lot == 1 else "train"
+def _named(path: Path) -> str:
+    """The name of a composition, however it is spelled."""
+    return path.stem.strip().casefold()
+
+
+def _drawn_splits(compositions: Set[str]) -> dict[str, Split]:
+    """A split for every composition; of few, two validate whatever the lot says."""
+    lots = {name: zlib.crc32(name.encode()) for name in compositions}
+    splits: dict[str, Split] = {
+        name: "test" if lot % 10 == 0 else "val" if lot % 10 == 1 else "train"
+        for name, lot in lots.items()
+    }
+    trained = sorted((n for n in splits if splits[n] == "train"), key=lambda name: lots[name])
+    missing = _FEWEST_VAL - list(splits.values()).count("val")
+    spare = max(len(trained) - _FEWEST_TRAIN, 0)
+    for name in trained[: min(max(missing, 0), spare)]:
+        splits[name] = "val"
+    return splits

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from engine.training.midi_audio.corpus import CorpusOptions, render_corpus
+from engine.errors import UnusableInput
+from engine.training.midi_audio.corpus import NO_SPLIT, CorpusOptions, render_corpus
 from engine.training.midi_audio.index import is_midi_corpus
 from engine.training.requests import Tell, TrainRequest
 
@@ -70,7 +71,15 @@ def _render(path: Path, library: Path, options: CorpusOptions, tell: Tell) -> tu
     few = None if options.limit is None else max(-(-options.limit // _TRAIN_PER_VAL), _FEWEST_VAL)
     train = render_corpus(path, library, options, is_own=True, tell=tell)
     held_out = replace(options, split="val", limit=few)
-    val = render_corpus(path, library, held_out, is_own=True, tell=tell)
+    try:
+        val = render_corpus(path, library, held_out, is_own=True, tell=tell)
+    except UnusableInput as error:
+        if error.code != NO_SPLIT:
+            raise
+        return (
+            *train.notes,
+            f"{path.name} has no songs to validate on; a part of the others does.",
+        )
     return (*train.notes, *val.notes)
 
 

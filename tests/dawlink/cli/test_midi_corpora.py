@@ -63,6 +63,23 @@ def test_a_trainer_gets_a_library_of_train_and_val_songs(
 
 
 @needs_fluidsynth
+def test_a_corpus_without_songs_to_validate_trains_all_the_same(
+    dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(request: TrainRequest, _tell: Tell) -> TrainReport:
+        return TrainReport(request.out, True, 1)
+
+    monkeypatch.setattr("engine.training.mix_run.run", run)
+    monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: tmp_path / "c")
+    index = corpus / "index.csv"
+    index.write_text(index.read_text(encoding="utf-8").replace(",val,", ",test,"), encoding="utf-8")
+    command = ("train", "premixnet", "--data", corpus, "--out", tmp_path / "x.safetensors")
+    ran = dawlink(*command, "--json")
+    assert ran.code == 0, ran.err
+    assert any("no songs to validate on" in note for note in ran.document["notes"])
+
+
+@needs_fluidsynth
 def test_minutes_count_from_the_beginning(
     dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

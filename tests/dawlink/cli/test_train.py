@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import dawlink.cli.train as command
+from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 from engine.training.requests import Tell, TrainReport, TrainRequest
 from tests.dawlink.cli.running import Command, refused
 
@@ -57,6 +60,19 @@ def test_options_reach_the_trainer(
         *("--resume", "--json"),
     )
     assert again.document["notes"] == ["a note"]
+
+
+def test_sigterm_ends_what_comes_before_the_training_too(
+    dawlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(_request: TrainRequest, _tell: Tell) -> TrainReport:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr("engine.training.mix_run.run", run)
+    command = ("train", "premixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    refused(dawlink(*command, "--json"), 130, "interrupted", "--resume")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
@@ -121,6 +137,27 @@ def test_what_cannot_be_meant(dawlink: Command, tmp_path: Path) -> None:
     refused(dawlink("train", "premixnet", *data, "--mended"), 2, "usage", "--mended")
     refused(dawlink("train", "fit", *data, "--limit-songs", 9), 2, "usage", "--limit-songs")
     assert dawlink("train", "premixnet", *data, "--device", "abacus").code == 2
+
+
+def test_what_lies_there_is_said_before_the_work(
+    dawlink: Command, asked: list[TrainRequest], tmp_path: Path
+) -> None:
+    out = tmp_path / "x.safetensors"
+    command = ("train", "premixnet", "--data", tmp_path, "--out", out, "--json")
+    save_checkpoint(out, {"a": torch.zeros(1)}, info=CheckpointInfo("fit"))
+    error = refused(dawlink(*command, "--resume"), 4, "checkpoint_kind", "without --resume")
+    assert "--model" not in error["hint"]
+    out.write_bytes(b"no checkpoint")
+    refused(dawlink(*command, "--resume"), 4, "checkpoint_damaged", "without --resume")
+    assert not asked
+    assert dawlink(*command).document["notes"] == ["a note"]
+    (tmp_path / "x.resume.safetensors").touch()
+    notes = dawlink(*command).document["notes"]
+    assert any("unfinished run" in note and "--resume" in note for note in notes)
+    (tmp_path / "song").mkdir()
+    (tmp_path / "song" / "drums.wav").touch()
+    (tmp_path / "song" / "score.mid").touch()
+    assert any("1 MIDI file" in note for note in dawlink(*command).document["notes"])
 
 
 def test_what_cannot_be_written_is_said_first(dawlink: Command, tmp_path: Path) -> None:

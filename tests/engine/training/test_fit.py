@@ -18,7 +18,7 @@ from engine.models.fit_net import (
     pitch_tower,
     rhythm_tower,
 )
-from engine.training import fit_windows
+from engine.training import fit, fit_windows
 from engine.training.checkpoints import load_checkpoint
 from engine.training.fit import train_fit
 from engine.training.fit_calibration import calibrated, drawn_songs, reliability
@@ -31,7 +31,7 @@ from engine.training.fit_steps import Batches, FitSettings, train_towers
 from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
-from engine.training.resuming import run_job
+from engine.training.resuming import Job, Outcome, run_job
 from tests.engine.training.scores import made_up_song, write_corpus
 from tests.engine.training.tiny_fit import FEW, TINY
 
@@ -132,7 +132,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
         out = tmp_path / name
         outcome = train_fit(material, out, settings=FEW, **options)
         assert outcome.finished == ("minutes" not in options)
-        assert outcome.steps_done == (0 if "minutes" in options else 2 * 3 + 2 + 2)
+        assert outcome.steps_done == (1 if "minutes" in options else 2 * 3 + 2 + 2)
         return dict(load_fit(out).weights)
 
     whole = trained("whole.safetensors")
@@ -162,6 +162,32 @@ def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert out.read_bytes() == before
 
 
+def test_a_run_that_begins_anew_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """Or what it keeps could not be gone on from."""
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    out = tmp_path / "fit.safetensors"
+    other = replace(FEW, steps=4, schedule=4)
+    run_job = fit.run_job
+
+    def interrupted(job: Job, path: Path, **options: object) -> Outcome:
+        if ".teacher-1" in path.name:
+            raise KeyboardInterrupt
+        return run_job(job, path, **options)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "run_job", interrupted)
+        for settings in (FEW, other):
+            with pytest.raises(KeyboardInterrupt):
+                train_fit(material, out, settings=settings)
+    done = train_fit(material, out, settings=other, resume=True)
+    assert done.finished
+    straight = tmp_path / "straight.safetensors"
+    train_fit(material, straight, settings=other)
+    for name, values in load_fit(straight).weights.items():
+        np.testing.assert_array_equal(values, load_fit(out).weights[name])
+
+
 def test_a_run_whose_state_is_gone_is_not_gone_on_from(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
     material = opened(tmp_path, tmp_path / "corpus")
@@ -173,7 +199,7 @@ def test_a_run_whose_state_is_gone_is_not_gone_on_from(tmp_path: Path) -> None:
             "engine.training.fit.run_job",
             lambda *a, **k: run_job(*a, **{**k, "minutes": 1.0}, clock=lambda: 25.0 * next(ended)),
         )
-        assert train_fit(material, out, settings=stopped, minutes=1.0).steps_done == 1
+        assert train_fit(material, out, settings=stopped, minutes=1.0).steps_done == 2
     for path in tmp_path.glob("fit.*.safetensors"):
         path.unlink()
     with pytest.raises(MissingDependency, match="is not there"):
@@ -208,7 +234,7 @@ def test_the_checkpoint_says_what_made_it(tmp_path: Path) -> None:
             run(replace(request, minutes=1e-9), told)
     assert caught.value.code == "out_of_time"
     info = load_checkpoint(out, "fit").info
-    assert report.steps == 0
+    assert report.steps == 1
     assert not report.finished
     assert info.data_sha == load_corpus(tmp_path / "corpus", cache_dir=tmp_path).data_hash
     assert info.settings["batch"] == FitSettings().batch

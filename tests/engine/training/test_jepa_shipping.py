@@ -55,7 +55,7 @@ def test_a_shipped_file_is_small_and_tells_where_it_comes_from(tau: float, tmp_p
 
 def test_an_unfinished_run_is_not_shipped(tmp_path: Path) -> None:
     path, out = trained(tmp_path, minutes=0.0), tmp_path / "out.safetensors"
-    with pytest.raises(UsageError, match="0 of 2 steps"):
+    with pytest.raises(UsageError, match="1 of 2 steps"):
         ship_stem_jepa(path, out, sets=SETS, recordings=7)
     assert not out.exists()
 

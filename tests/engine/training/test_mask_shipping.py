@@ -59,7 +59,7 @@ def test_the_same_run_ships_the_same_bytes(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_not_shipped(tmp_path: Path) -> None:
     trained, out = tmp_path / "trained.safetensors", tmp_path / "out.safetensors"
     train_mash_mask([triple(0)], TINY, out=trained, minutes=0)
-    with pytest.raises(UsageError, match="0 of 3 steps"):
+    with pytest.raises(UsageError, match="1 of 3 steps"):
         ship_mask_network(trained, out, provenance=LEARNT, validation=[triple(1)])
     assert not out.exists()
 

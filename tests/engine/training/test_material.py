@@ -7,9 +7,10 @@ import pytest
 
 from engine.errors import UnusableInput
 from engine.mashup.database import MashupDB
-from engine.training.material import SplitSongs, split_songs
+from engine.training.material import SplitSongs, open_material, split_songs
 from tests.engine.mashup.songs import made_song
-from tests.engine.training.heard import list_songs
+from tests.engine.training.heard import heard_song, list_songs, write_library, write_splits
+from tests.engine.training.scores import made_up_song
 
 OWN = ("o0", "o1", "o2", "o3", "o4")
 RENDERED = ("r0", "r1", "r2", "r3", "r4", "r5")
@@ -86,3 +87,45 @@ def test_nothing_to_train_on_is_said(tmp_path: Path, splits: tuple[str, str], sa
     with pytest.raises(UnusableInput, match=f"{said}\\.") as caught:
         parted(database("r0", "r1"), tmp_path, dict(zip(("r0", "r1"), splits, strict=True)))
     assert "--data" in caught.value.hint
+
+
+def test_compositions_of_several_libraries_have_one_split(tmp_path: Path) -> None:
+    """Whatever one of the lists says, none is trained on and held out."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    said = (
+        [("X", "val"), ("a", "train"), ("b", "train"), ("T", "test")],
+        [("X", "train"), ("c", "train"), ("d", "train"), ("T", "train")],
+    )
+    for first, (folder, words) in enumerate(zip(folders, said, strict=True)):
+        songs = [heard_song(made_up_song(10 * first + number)) for number in range(4)]
+        write_splits(folder, write_library(folder, songs), words)
+    material = open_material(folders, tmp_path / "work", tell=lambda _text: None)
+    got = split_songs(material.db, folders, share=0.2, seed=0)
+    assert sorted(song.group for song in got.train.songs) == ["a", "b", "c", "d"]
+    assert [song.group for song in got.held_out.songs] == ["X", "X"]
+    assert got.notes == ("2 songs are listed for tests and left out",)
+
+
+def test_songs_of_one_title_are_one_composition(tmp_path: Path) -> None:
+    """The same song in another encoding has another hash."""
+    titles = [f"song {number}" for number in range(6)]
+    folders = [tmp_path / "flac", tmp_path / "ogg"]
+    for first, folder in enumerate(folders):
+        write_library(
+            folder,
+            [
+                heard_song(
+                    made_up_song(10 * first + number), title=title.upper() if first else title
+                )
+                for number, title in enumerate(titles)
+            ],
+        )
+    material = open_material(folders, tmp_path / "work", tell=lambda _text: None)
+    for seed in range(4):
+        got = split_songs(material.db, folders, share=0.3, seed=seed)
+        train, held_out = (
+            {song.group for song in part.songs} for part in (got.train, got.held_out)
+        )
+        assert train | held_out == set(titles)
+        assert train.isdisjoint(held_out)
+        assert len(got.train.songs) == 2 * len(train)

@@ -43,10 +43,39 @@ def test_runs_to_the_end(tmp_path: Path) -> None:
     assert info.metrics["train_loss"] == outcome.history[-1, 0]
 
 
-def test_no_minutes_no_steps(tmp_path: Path) -> None:
-    outcome = run_job(job(), tmp_path / "toy.safetensors", minutes=0.0)
-    assert outcome.steps_done == 0
-    assert outcome.history.shape == (0, 2)
+def test_one_step_is_made_whatever_the_minutes(tmp_path: Path) -> None:
+    """An untrained network replaces no checkpoint."""
+    out = tmp_path / "toy.safetensors"
+    outcome = run_job(job(), out, minutes=0.0)
+    assert outcome.history.shape == (1, 2)
+    assert run_job(job(), out, minutes=0.0, resume=True).steps_done == 1
+
+
+def test_what_is_done_is_not_measured_again(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+    first = run_job(replace(job(), measure=lambda: {"heard": 1.0}), out)
+    before = out.read_bytes()
+
+    def unmeasurable() -> dict[str, float]:
+        raise UnusableInput("Nothing to hear.")
+
+    again = run_job(replace(job(), measure=unmeasurable), out, resume=True, minutes=0.0)
+    assert again.finished
+    assert dict(again.metrics) == dict(first.metrics)
+    np.testing.assert_array_equal(again.history, first.history)
+    assert out.read_bytes() == before
+
+
+def test_what_killed_runs_left_half_written_is_removed(tmp_path: Path) -> None:
+    old, new, other = (
+        tmp_path / f".part-{name}" for name in ("1.safetensors", "2.safetensors", "3.wav")
+    )
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (1e9, 1e9))
+    run_job(job(), tmp_path / "toy.safetensors")
+    assert sorted(path.name for path in tmp_path.glob(".part-*")) == [new.name, other.name]
 
 
 def test_killed_runs_go_on_from_the_last_save(tmp_path: Path) -> None:

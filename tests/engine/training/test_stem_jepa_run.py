@@ -118,6 +118,58 @@ def test_a_song_of_a_folder_and_of_a_library_is_one(tmp_path: Path) -> None:
         assert report.metrics["mean_nr"] <= 1.0
 
 
+def test_a_song_in_two_encodings_is_held_out_in_both(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for seed in range(12):
+        folder = write_song(data / "wav" / f"song {seed}", seed, "drums", "bass")
+        for path in folder.iterdir():
+            samples, rate = soundfile.read(path, dtype="float32")
+            louder = data / "flac" / folder.name.upper() / f"{path.stem}.flac"
+            louder.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(louder, 1.1 * samples, rate)
+    seen: list[tuple[int, int]] = []
+
+    def trained(songs: list[object], training: object, **options: list[object]) -> object:
+        seen.append((len(songs), len(options["validation"])))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.training.stem_jepa_run.train_stem_jepa", trained)
+        for folders in ((data / "wav",), (data / "wav", data / "flac")):
+            with pytest.raises(KeyboardInterrupt):
+                run(asked(tmp_path, *folders), unheard, training=TINY)
+    (train, held_out), both = seen
+    assert held_out > 0
+    assert both == (2 * train, 2 * held_out)
+
+
+def test_the_split_is_a_part_of_the_data(tmp_path: Path) -> None:
+    """Going on with another one would train on what was held out."""
+    folder = tmp_path / "library"
+    rng = np.random.default_rng(1)
+    with Library.open(folder) as library:
+        for seed in range(4):
+            plain = song(seed, roles=("drums", "vocals"))
+            stems = tuple(
+                NewStem(stem.role, Waveform(rng.uniform(-0.5, 0.5, (1, RATE)).astype("f4"), RATE))
+                for stem in plain.stems
+            )
+            library.add_song(replace(plain, stems=stems))
+        names = [row.id for row in library.songs()]
+    shas = []
+    for held_out in names[:2]:
+        write_listing(
+            folder,
+            [
+                ListedSong(n, n, "set", n, "val" if n == held_out else "train", "r", "sung", "")
+                for n in names
+            ],
+        )
+        checkpoint = run(asked(tmp_path, folder), unheard, training=TINY).checkpoint
+        shas.append(load_checkpoint(checkpoint, "stem-jepa").info.data_sha)
+    assert shas[0] != shas[1]
+
+
 def test_minutes_are_those_of_reading_too(data: Path, tmp_path: Path) -> None:
     request = replace(asked(tmp_path, data), minutes=1e-9)
     with pytest.raises(SomeItemsFailed, match="reading song 1") as caught:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from engine.theory import STORED_ROLES, Key
 from engine.training.material import open_material
 from engine.training.midi_audio.corpus import CorpusOptions, render_corpus, select_songs
 from engine.training.midi_audio.evaluation import comparable_songs
-from engine.training.midi_audio.index import corpus_songs, is_midi_corpus
+from engine.training.midi_audio.index import corpus_notes, corpus_songs, is_midi_corpus
 from engine.training.midi_audio.listing import (
     LISTING_NAME,
     ListedSong,
@@ -124,6 +125,36 @@ def test_the_same_notes_under_another_name_are_one_composition(tmp_path: Path) -
         (folder / f"a copy of {number}.mid").unlink()
     renamed = {song.source.name: song.split for song in corpus_songs(folder).songs}
     assert len(splits) == len(renamed) - 1 == 6
+
+
+def test_names_are_those_of_people(tmp_path: Path) -> None:
+    write_song(tmp_path / "a" / "Let It Be.mid")
+    write_song(tmp_path / "b" / "let it be .mid", transpose=1)
+    first, second = corpus_songs(tmp_path).songs
+    assert (first.group, first.split) == (second.group, second.split)
+
+
+@pytest.mark.parametrize("songs", [5, 6, 8])
+def test_of_few_songs_two_validate(tmp_path: Path, songs: int) -> None:
+    """Whatever the lot of their names says: nothing could be measured without."""
+    for number in range(songs):
+        write_song(tmp_path / f"tune {number}.mid", transpose=number)
+    splits = [song.split for song in corpus_songs(tmp_path).songs]
+    assert splits.count("val") == 2
+    assert splits.count("train") >= 2
+
+
+def test_an_archive_needs_no_index(tmp_path: Path) -> None:
+    write_song(tmp_path / "set" / "one.mid")
+    write_song(tmp_path / "set" / "two.mid", transpose=1)
+    (tmp_path / "set" / "broken.mid").write_bytes(b"MThd")
+    with tarfile.open(tmp_path / "my songs.tar", "w") as archive:
+        archive.add(tmp_path / "set", "set")
+    assert is_midi_corpus(tmp_path / "my songs.tar")
+    corpus = corpus_songs(tmp_path / "my songs.tar", tmp_path / "cache")
+    assert [song.source.name for song in corpus.songs] == ["set/one.mid", "set/two.mid"]
+    assert corpus.notes[0].startswith("my songs.tar: 1 file is left out")
+    assert len(corpus_notes(tmp_path / "my songs.tar", tmp_path / "cache").songs) == 2
 
 
 @pytest.mark.parametrize(
