@@ -52,9 +52,9 @@ def cell(result: Mapping[str, Any] | None, *, paired: bool) -> str:
         against = result.get(f"against_{_BASELINE}")
         if not against:
             return "—"
-        low, high = against["ci95"]["mean_nr"]
+        low, high = against["ci95"]["mean_nr"] or (float("nan"), float("nan"))
         return f"{against['mean_nr']:+.3f} ({low:+.3f} to {high:+.3f})"
-    if "ci95" not in result:
+    if not result.get("ci95", {}).get("mean_nr"):
         return f"{result['mean_nr']:.3f}"
     low, high = result["ci95"]["mean_nr"]
     return f"{result['mean_nr']:.3f} ({low:.3f}–{high:.3f})"

@@ -83,5 +83,5 @@ def _summary_document(summary: Summary) -> Document:
     return {**asdict(summary), "ci95": intervals}
 
 
-def _ends(interval: Interval) -> list[float]:
-    return [interval.low, interval.high]
+def _ends(interval: Interval) -> list[float] | None:
+    return [interval.low, interval.high] if interval.is_known else None

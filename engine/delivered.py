@@ -88,8 +88,9 @@ class RenderOptions:
             )
         if self.duck_db is not None and not 0 < self.duck_db <= MOST_REDUCTION_DB:
             raise UsageError(
-                f"Ducking by {self.duck_db:g} dB is outside 0..{MOST_REDUCTION_DB:g} dB.",
-                hint="Give the depth in dB, like 4; more is heard as pumping.",
+                f"Ducking by {self.duck_db:g} dB is not more than 0 and at most "
+                f"{MOST_REDUCTION_DB:g} dB.",
+                hint="Give the depth in dB, like 4, or leave it out; more is heard as pumping.",
                 code="bad_duck",
             )
 

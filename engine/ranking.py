@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import UsageError
+from engine.errors import MissingDependency, UsageError
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, FitParts, Ranker, Search
 from engine.theory import Role
@@ -166,6 +166,12 @@ def _rank(
     candidates = {role: found[:kept] for role, found in candidates.items()}
     fits = {role: [(c.view, c.fit) for c in found] for role, found in candidates.items()}
     scores, parts = ranker.score_groups(clip, fits)
+    if not np.isfinite(scores).all():
+        raise MissingDependency(
+            f"The model {ranker.name} gives scores that are no numbers; its checkpoint is broken.",
+            hint="Remove it from the folder models of the library, or choose another --model.",
+            code="checkpoint_damaged",
+        )
     chosen = _diverse(scores, list(candidates.values()), rules.limit)
     groups = tuple(_group(index, scores, parts, candidates) for index in chosen)
     return Ranking(groups, considered)

@@ -111,6 +111,24 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _guarded(_psycopg)
         yield _server(settings.library)
     yield _space(files_of(settings.library))
+    yield from _models(files_of(settings.library) / "models")
+
+
+def _models(folder: Path) -> Iterator[Check]:
+    """Every learned model: the one that comes with dawlink, or the library's own, read whole."""
+    from engine.models.registry import LEARNED, SHIPPED, load_ranker, own_checkpoints
+
+    own = own_checkpoints([folder])
+    for name in LEARNED:
+        if name not in own and not (SHIPPED / f"{name}.safetensors").is_file():
+            continue
+        try:
+            load_ranker(name, folders=[folder])
+        except DawlinkError as error:
+            mend = f'rm "{own[name]}"' if name in own else _SETUP
+            yield Check(f"model {name}", "missing", error.message, mend)
+        else:
+            yield Check(f"model {name}", "ok", str(own.get(name, "comes with dawlink")))
 
 
 def _python() -> Check:

@@ -194,11 +194,16 @@ def _analysed(
                 failed.append(outcome)
             else:
                 found[order.get(outcome.path, len(order))] = outcome.song_id
+    first = failed[0].error if failed and not found else None
+    _tell_failed(failed[1:] if first is not None else failed)
+    if first is not None:
+        raise first
+    return list(dict.fromkeys(found[number] for number in sorted(found))), failed
+
+
+def _tell_failed(failed: Sequence[AddOutcome]) -> None:
     for outcome in failed:
         _LOGGER.error("%s", outcome.error.message if outcome.error else outcome.path)
-    if not found and failed and failed[0].error is not None:
-        raise failed[0].error
-    return list(dict.fromkeys(found[number] for number in sorted(found))), failed
 
 
 def _rendered(
@@ -286,12 +291,12 @@ def _figures(result: ModelResult) -> tuple[object, ...]:
     overall, difference = result.overall, result.against_baseline
     gap = ""
     if difference is not None:
-        gap = f"{difference.mean_nr:+.3f} {_range(difference.mean_nr_ci95)}"
+        gap = f"{difference.mean_nr:+.3f} {_range(difference.mean_nr_ci95)}".rstrip()
     return (
-        f"{overall.r1:.3f} {_range(overall.ci95['r1'])}",
+        f"{overall.r1:.3f} {_range(overall.ci95['r1'])}".rstrip(),
         f"{overall.r5:.3f}",
         f"{overall.r10:.3f}",
-        f"{overall.mean_nr:.3f} {_range(overall.ci95['mean_nr'])}",
+        f"{overall.mean_nr:.3f} {_range(overall.ci95['mean_nr'])}".rstrip(),
         f"{overall.median_nr:.3f}",
         gap,
         f"{result.scored_per_s:.0f}",
@@ -299,4 +304,4 @@ def _figures(result: ModelResult) -> tuple[object, ...]:
 
 
 def _range(interval: Interval) -> str:
-    return f"[{interval.low:.3f}, {interval.high:.3f}]"
+    return f"[{interval.low:.3f}, {interval.high:.3f}]" if interval.is_known else ""

@@ -25,7 +25,7 @@ from engine.evaluation.windows import LEAST_ACTIVITY, window_at
 from engine.models.ranker import Ranker
 from engine.theory import Role
 
-__all__ = ["kway_tasks"]
+__all__ = ["kway_tasks", "of_one_metre"]
 
 WINDOW_BARS: Final = 2
 #: Sizes of the batches, as far as there are songs.
@@ -59,7 +59,7 @@ def kway_tasks(
     With fewer than eight songs of one metre there is one task, of as many songs as there are.
     """
     rng = np.random.default_rng(seed)
-    chosen = _of_one_metre(songs)
+    chosen = of_one_metre(songs)
     wanted = min(PAIRS_PER_SONG, max(MOST_PAIRS // len(chosen), 1))
     pairs = [pair for song in chosen for pair in _draw_pairs(song, mixtures, wanted, rng)]
     owner = np.array([pair.query.song_id for pair in pairs])
@@ -86,10 +86,13 @@ def kway_tasks(
     return tasks
 
 
-def _of_one_metre(songs: Sequence[EvaluationSong]) -> list[EvaluationSong]:
-    """The songs of the most usual metre: others would be told apart by their metre alone."""
+def of_one_metre(songs: Sequence[EvaluationSong]) -> list[EvaluationSong]:
+    """The songs of the most usual metre: others would be told apart by their metre alone.
+
+    Of metres that are as usual as each other the one with the most beats, so 4/4 before 3/4.
+    """
     metres = [song.beats_per_bar for song in songs]
-    usual = max(sorted(set(metres)), key=metres.count)
+    usual = max(sorted(set(metres), reverse=True), key=metres.count)
     return [song for song in songs if song.beats_per_bar == usual]
 
 

@@ -113,9 +113,10 @@ def _draw_measures(axes: Axes, task: Task, measures: Sequence[str], labels: Sequ
 
 
 def _whiskers(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
-    """Lengths below and above; a redrawn interval need not hold the value itself."""
-    below = [max(v - i.low, 0.0) for v, i in zip(values, intervals, strict=True)]
-    above = [max(i.high - v, 0.0) for v, i in zip(values, intervals, strict=True)]
+    """Lengths below and above, 0 without an interval, which need not hold the value itself."""
+    both = list(zip(values, intervals, strict=True))
+    below = [max(v - i.low, 0.0) if i.is_known else 0.0 for v, i in both]
+    above = [max(i.high - v, 0.0) if i.is_known else 0.0 for v, i in both]
     return [below, above]
 
 

@@ -99,24 +99,40 @@ def evaluate(
     tasks = _tasks(protocol, songs, mixtures, rankers, seed)
     if not tasks:
         raise UnusableInput(
-            f"These {len(songs)} songs hold nothing that {protocol} could ask.",
-            hint="It needs two songs or more; huang and alignment need vocals in "
-            "one of them, and songs of ten and of twenty bars.",
+            f"{'This song holds' if len(songs) == 1 else f'These {len(songs)} songs hold'} nothing "
+            f"that {protocol} could ask.",
+            hint="It needs two songs or more, kway of one metre; huang and alignment need vocals "
+            "in one of them, and songs of ten and of twenty bars.",
             code="no_items",
         )
     titles = tuple(song.title for song in songs)
-    return Report(protocol, titles, tuple(tasks), _notes(tasks), seed)
+    notes = (*_left_out(protocol, songs), *_few(tasks))
+    return Report(protocol, titles, tuple(tasks), notes, seed)
 
 
-def _notes(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """What a reader of the table must know."""
+def _left_out(protocol: Protocol, songs: Sequence[EvaluationSong]) -> tuple[str, ...]:
+    """Songs that no question is about."""
+    if protocol != "kway":
+        return ()
+    from engine.evaluation.kway import of_one_metre
+
+    asked = of_one_metre(songs)
+    count = len(songs) - len(asked)
+    if not count:
+        return ()
+    are = "1 song of another metre takes" if count == 1 else f"{count} songs of other metres take"
+    return (f"{are} no part: kway asks those with {asked[0].beats_per_bar} beats in a bar.",)
+
+
+def _few(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """What a reader of the table must know about its intervals."""
     asked = {task.name: task.results[0].overall.songs for task in tasks}
     few = [f"{name} ({count})" for name, count in asked.items() if count < FEW_SONGS]
     if not few:
         return ()
     return (
         f"Fewer than {FEW_SONGS} songs ask the questions of {', '.join(few)}: "
-        "read their intervals as rough, and too narrow.",
+        "read their intervals as rough, and too narrow; one song has none.",
     )
 
 

@@ -90,7 +90,7 @@ def duck_stems(
 
 
 def _told(gain: NDArray[np.float32], depth_db: float, checkpoint: str | None) -> Ducking:
-    down_db = -20 * np.log10(gain.astype(np.float64))
+    down_db = np.abs(20 * np.log10(gain.astype(np.float64)))  # gains are 1 or less
     return Ducking(
         depth_db=depth_db,
         deepest_db=float(down_db.max()),

@@ -13,7 +13,7 @@ from engine.models.ranker import Ranker
 if TYPE_CHECKING:
     from engine.models.huang import NetKind
 
-__all__ = ["DEFAULT_MODEL", "MODEL_NAMES", "SHIPPED", "load_ranker"]
+__all__ = ["DEFAULT_MODEL", "LEARNED", "MODEL_NAMES", "SHIPPED", "load_ranker", "own_checkpoints"]
 
 #: What ranks when nobody chooses; its checkpoint comes with dawlink.
 DEFAULT_MODEL: Final = "fit"
@@ -30,6 +30,9 @@ MODEL_NAMES: Final = (
     "random",
 )
 
+
+#: Those that need a checkpoint.
+LEARNED: Final = ("fit", "premixnet", "postmixnet", "stem-jepa")
 
 #: Checkpoints that are installed with the package.
 SHIPPED: Final = Path(__file__).parent / "checkpoints"
@@ -49,7 +52,17 @@ def load_ranker(name: str, *, folders: Sequence[Path] = ()) -> Ranker:
     """
     makers = _makers(folders)
     if name in makers:
-        return makers[name]()
+        try:
+            return makers[name]()
+        except MissingDependency as error:
+            if not _is_own(name, folders):
+                raise
+            raise MissingDependency(
+                error.message,
+                hint="Remove it to use the one that comes with dawlink, or choose another model "
+                "with --model.",
+                code=error.code,
+            ) from error
     available = ", ".join(makers)
     if name in MODEL_NAMES:
         where = f" in {folders[0]}" if folders else ""
@@ -88,6 +101,18 @@ def _checkpoint(name: str, folders: Sequence[Path]) -> Path | None:
     """The first checkpoint of this model; None when there is none."""
     places = [folder / f"{name}.safetensors" for folder in (*folders, SHIPPED)]
     return next((place for place in places if place.is_file()), None)
+
+
+def _is_own(name: str, folders: Sequence[Path]) -> bool:
+    """Whether a checkpoint in ``folders`` stands before one that comes with dawlink."""
+    found = _checkpoint(name, folders)
+    return found is not None and found.parent != SHIPPED and _checkpoint(name, ()) is not None
+
+
+def own_checkpoints(folders: Sequence[Path]) -> dict[str, Path]:
+    """The learned models whose checkpoint lies in ``folders``, by name."""
+    found = {name: _checkpoint(name, folders) for name in LEARNED}
+    return {n: path for n, path in found.items() if path is not None and path.parent != SHIPPED}
 
 
 def _mix(path: Path, kind: NetKind) -> Ranker:

@@ -183,7 +183,7 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
         _refuse(path, f"is damaged or no checkpoint ({error})", "checkpoint_damaged", error)
     info, tensors_sha = _read_record(path, metadata)
     if info.kind != kind:
-        _refuse(path, f"holds a {ascii(info.kind)[1:-1]:.40}, not a {kind}", "checkpoint_kind")
+        _refuse(path, f"is one of {ascii(info.kind)[1:-1]:.40}, not of {kind}", "checkpoint_kind")
     if tensors_sha != _sha_of(tensors):
         _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
     return Checkpoint(path, info, tensors)

@@ -26,6 +26,21 @@ def test_it_works_here_and_says_so(capsys: Captured, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_every_learned_model_is_read(capsys: Captured, tmp_path: Path) -> None:
+    own = tmp_path / "library" / "models" / "premixnet.safetensors"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"no checkpoint")
+    code = main(["--library", str(tmp_path / "library"), "doctor", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert (code, document["works"]) == (4, False)
+    assert checks["model fit"]["detail"] == "comes with dawlink"
+    assert checks["model premixnet"]["status"] == "missing"
+    assert str(own) in checks["model premixnet"]["detail"]
+    assert checks["model premixnet"]["mend"] == f'rm "{own}"'
+    assert "model postmixnet" not in checks
+
+
 def test_something_necessary_that_is_missing_exits_with_4(
     capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

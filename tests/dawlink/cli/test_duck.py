@@ -67,7 +67,12 @@ def test_stems_are_softer_and_the_clip_is_not(
 
 @pytest.mark.parametrize(
     ("depth", "code", "word"),
-    [("7", "bad_duck", "0..6 dB"), ("-2", "bad_duck", "-2 dB"), ("nan", "bad_duck", "nan")],
+    [
+        ("7", "bad_duck", "at most 6 dB"),
+        ("-2", "bad_duck", "-2 dB"),
+        ("0", "bad_duck", "leave it out"),
+        ("nan", "bad_duck", "nan"),
+    ],
 )
 def test_a_depth_that_cannot_be_meant_writes_nothing(
     filled: Command, music: Music, tmp_path: Path, depth: str, code: str, word: str

@@ -98,6 +98,23 @@ def test_a_bad_folder_is_named_and_the_others_are_compared(
     assert "bad song" in ran.err or "vocals.wav" in ran.err or "drums.wav" in ran.err
 
 
+def test_one_bad_folder_is_named_once(dawlink: Command, tmp_path: Path) -> None:
+    ran = dawlink("evaluate", "--data", tmp_path / "nowhere", "--cache", tmp_path, "--json")
+    refused(ran, 6, "missing", "nowhere")
+    assert ran.err.count("does not exist") == 1
+
+
+def test_one_song_has_no_interval(own: Command, music: Music, tmp_path: Path) -> None:
+    options = ("--models", "random,automashupper", "--limit-songs", 1, "--cache", tmp_path)
+    (document,) = [own("evaluate", *options, "--data", music.songs, "--json").document]
+    assert document["results"][0]["ci95"]["mean_nr"] is None
+    assert document["results"][0]["against_automashupper"]["ci95"]["mean_nr"] is None
+    assert any("one song has none" in note for note in document["notes"])
+    ran = own("evaluate", *options, "--data", music.songs, "--out", tmp_path / "tables")
+    assert ran.code == 0, ran
+    assert "nan" not in ran.out
+
+
 @pytest.mark.usefixtures("edges")
 def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> None:
     arguments = ("--protocol", "huang", "--models", "random", "--cache", tmp_path, "--json")

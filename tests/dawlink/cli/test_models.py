@@ -134,6 +134,17 @@ def test_fit_weights_that_are_no_numbers_are_refused(own: Command, music: Music)
     assert "Remove it" in error["hint"]
 
 
+def test_scores_that_are_no_numbers_are_refused(own: Command, music: Music) -> None:
+    """Weights that are numbers, and far too large."""
+    checkpoint = load_checkpoint(SHIPPED_FIT, "fit")
+    weights = {name: 1e20 * values.float() for name, values in checkpoint.tensors.items()}
+    path = own.library / "models" / "fit.safetensors"
+    path.parent.mkdir()
+    save_checkpoint(path, weights, info=CheckpointInfo("fit", checkpoint.info.settings))
+    ran = own("suggest", music.clip, "--model", "fit", "--json")
+    refused(ran, 4, "checkpoint_damaged", "no numbers", "Remove it")
+
+
 @pytest.mark.parametrize("model", LEARNED)
 def test_a_model_without_checkpoint_says_how_to_get_one(
     own: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str

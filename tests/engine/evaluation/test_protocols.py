@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.errors import MissingDependency, UnusableInput, UsageError
+from engine.evaluation.kway import of_one_metre
 from engine.evaluation.plots import draw_report
 from engine.evaluation.protocols import evaluate, parse_protocol, rankers_for
 from tests.engine.evaluation.material import Constant, SameLevelMixtures, song
@@ -37,6 +39,18 @@ def test_few_songs_are_said_to_be_few() -> None:
     assert "kway-3 (3)" in few.notes[0]
     songs = [song(i, bars=4, parts=("drums", "other")) for i in range(10)]
     assert evaluate("kway", songs, SameLevelMixtures(), [Constant()]).notes == ()
+
+
+def test_songs_of_another_metre_are_said_to_take_no_part() -> None:
+    songs = [song(i, bars=8) for i in range(3)]
+    waltz = replace(song(7, bars=12), beats_per_bar=3)
+    report = evaluate("kway", [*songs, waltz], SameLevelMixtures(), [Constant()])
+    assert "1 song of another metre takes no part" in report.notes[0]
+    assert "4 beats in a bar" in report.notes[0]
+    assert of_one_metre([waltz, songs[0]]) == [songs[0]]
+    with pytest.raises(UnusableInput, match="These 2 songs") as caught:
+        evaluate("kway", [waltz, songs[0]], SameLevelMixtures(), [Constant()])
+    assert "one metre" in caught.value.hint
 
 
 def test_without_names_every_model_that_is_there_takes_part() -> None:

@@ -75,7 +75,7 @@ def test_a_damaged_one_is_refused(how: str, tmp_path: Path) -> None:
 
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MissingDependency, match="holds a fit"):
+    with pytest.raises(MissingDependency, match="is one of fit"):
         load_duck_network(SHIPPED_MASK.with_name("fit.safetensors"))
 
 
