@@ -21,7 +21,7 @@ from typing import Final, overload
 
 import numpy as np
 
-from engine.audio.decode import decode
+from engine.audio.decode import decode, probe
 from engine.audio.resample import resample
 from engine.audio.stretch import Stretcher, default_stretcher
 from engine.audio.waveform import Waveform
@@ -51,6 +51,8 @@ _KEPT: Final = 64
 _PARTS: Final = ("first", "second", "mix")
 #: Shorter audio fills no spectrum [s].
 _SHORTEST_S: Final = 0.1
+#: Lengths that differ by more are different ones [s].
+_UNEVEN_S: Final = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +176,21 @@ def _given(folders: Sequence[Path]) -> _Keyed:
     held_out = {k: path for k, path in keyed.items() if int(k[:8], 16) % HELD_OUT == 0}
     held_out = held_out if len(held_out) < len(keyed) else {}
     train = {k: path for k, path in keyed.items() if k not in held_out}
-    return _Keyed(train, held_out, tuple(faults.values()))
+    uneven = [folder for folder in keyed.values() if _is_uneven(folder)]
+    notes = tuple(faults.values())
+    if uneven:
+        notes += (
+            f"{len(uneven)} of the mashups last longer or shorter than their songs, such as "
+            f"{uneven[0]}; they are learned from as noise unless --mended is given.",
+        )
+    return _Keyed(train, held_out, notes)
+
+
+def _is_uneven(folder: Path) -> bool:
+    """Whether a mix has another length than the shorter of its songs."""
+    first, second, mix = (probe(_files(folder)[part]).duration_s for part in _PARTS)
+    songs_s, mix_s = (min(length_s, LONGEST_S) for length_s in (min(first, second), mix))
+    return abs(songs_s - mix_s) > _UNEVEN_S
 
 
 def _fault(folder: Path) -> str:

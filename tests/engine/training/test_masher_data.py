@@ -60,6 +60,18 @@ def test_mashups_that_cannot_be_heard_are_passed_over(data: Path, tmp_path: Path
         mashup_sets(request, silent)
 
 
+def test_a_mix_of_another_length_is_named(data: Path, tmp_path: Path) -> None:
+    """With the published defects it is replaced by noise."""
+    request = TrainRequest("song-masher", (data,), tmp_path / "m.safetensors")
+    assert not any("noise" in note for note in mashup_sets(request, silent).notes)
+    mix = data / "mashup 1" / "mix.wav"
+    samples, rate = soundfile.read(mix, dtype="float32")
+    soundfile.write(mix, samples[: samples.size // 2], rate)
+    sets = mashup_sets(request, silent)
+    assert len(sets.train) == 2
+    assert any("1 of the mashups" in n and "mashup 1" in n and "--mended" in n for n in sets.notes)
+
+
 def silent(_text: str) -> None:
     """Nobody listens."""
 
