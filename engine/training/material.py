@@ -30,6 +30,7 @@ __all__ = [
     "open_libraries",
     "open_material",
     "split_songs",
+    "strictest",
 ]
 
 #: Of two words on one song the stricter holds.
@@ -101,7 +102,7 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
         UnusableInput: the lists leave nothing to train on.
     """
     listed = _listed(data)
-    of_group = _strictest((song.group, listed[song.id]) for song in db.songs if song.id in listed)
+    of_group = strictest((song.group, listed[song.id]) for song in db.songs if song.id in listed)
     said = [of_group.get(song.group) for song in db.songs]
     pairs = list(zip(db.songs, said, strict=True))
     held_out = {song.id for song, split in pairs if split == "val"}
@@ -124,10 +125,10 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
 def _listed(data: Sequence[Path]) -> dict[str, Split]:
     """What each rendered song may be used for, by id."""
     rows = (song for folder in data for song in read_listing(folder))
-    return _strictest((song.song_id, song.split) for song in rows)
+    return strictest((song.song_id, song.split) for song in rows)
 
 
-def _strictest(said: Iterable[tuple[str, Split]]) -> dict[str, Split]:
+def strictest(said: Iterable[tuple[str, Split]]) -> dict[str, Split]:
     """Of several words on one name the strictest."""
     found: dict[str, Split] = {}
     for name, split in said:

@@ -39,6 +39,7 @@ from engine.models.stem_jepa import JEPA_ROLES, LABELS
 from engine.song_import import audible_stems
 from engine.theory import Role
 from engine.training.deadline import Deadline
+from engine.training.material import strictest
 from engine.training.midi_audio.listing import read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
@@ -86,14 +87,7 @@ class _Song:
 
     title: str
     samples: SongArray
-    split: Split | None
-
-    @property
-    def is_held_out(self) -> bool:
-        """By its list, else by its title."""
-        if self.split:
-            return self.split == "val"
-        return int(_digest([self.title.casefold()])[:8], 16) % HELD_OUT == 0
+    is_held_out: bool
 
 
 def run(
@@ -186,15 +180,17 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
 def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _Song]:
     """Every song with two stems or more by its key, read from the folder beside the checkpoint.
 
-    Of several words on one song the strictest holds; those for tests take no part.
+    Of several words on one song or one title the strictest holds; those for tests take no part.
     """
     folder = request.out.with_name(f"{request.out.stem}-audio")
-    found: dict[str, _Song] = {}
-    tests: set[str] = set()
+    found: dict[str, tuple[str, SongArray]] = {}
+    said: list[tuple[str, Split]] = []
     for number, source in enumerate(_sources(request.data, notes), 1):
+        named = source.title.casefold()
+        if source.split is not None:
+            said += [(named, source.split), (source.key, source.split)]
         if source.split == "test":
             notes.append(f"{source.title}: listed for tests, left out")
-            tests.add(source.key)
             continue
         tell(f"reading song {number}: {source.title}")
         try:
@@ -205,10 +201,20 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
         if np.count_nonzero(np.abs(song).max(axis=1, initial=0) > ACTIVE_PEAK) < 2:
             notes.append(f"{source.title}: fewer than two of its stems peak above -20 dB")
             continue
-        known = found[key].split if key in found else None
-        split = "val" if known == "val" else source.split or known
-        found[key] = _Song(source.title, song, split)
-    return {key: song for key, song in found.items() if key not in tests}
+        found[key] = (named, song)
+    split_of = strictest(said)
+    songs: dict[str, _Song] = {}
+    for key, (title, samples) in found.items():
+        words = [(key, split_of[name]) for name in (key, title) if name in split_of]
+        split = strictest(words).get(key)
+        if split != "test":
+            songs[key] = _Song(title, samples, split == "val" if split else _is_drawn(title))
+    return songs
+
+
+def _is_drawn(title: str) -> bool:
+    """Whether the lot says that a song is held out."""
+    return int(_digest([title])[:8], 16) % HELD_OUT == 0
 
 
 def _stored(folder: Path, source: _Source) -> tuple[str, NDArray[np.float16]]:

@@ -239,6 +239,14 @@ def test_a_rendered_library_says_what_is_for_training(tmp_path: Path) -> None:
     assert report.steps == 3  # one batch holds both songs for training
     assert report.metrics["mean_nr"] in (0.5, 0.75, 1.0)  # two stems of one song
     assert any("listed for tests" in note for note in report.notes)
+    other = tmp_path / "other encodings"
+    for seed, title in ((20, "Song 3"), (21, "SONG 2"), (22, "ours")):
+        write_song(other / title, seed, "drums", "vocals")
+    both = run(replace(request, data=(folder, other)), unheard, training=TINY)
+    assert both.steps == 2 * 3  # in three rounds of two batches: only ours is trained on too
+    assert both.metrics["chance_of_role"] == 0.75  # one of two songs validates with song 2
+    (tmp_path / "jepa-audio").rename(tmp_path / "elsewhere")
+    run(request, unheard, training=TINY)
     assert len(list((tmp_path / "jepa-audio").glob("*.npy"))) == 3
 
 
