@@ -88,7 +88,7 @@ class RenderOptions:
             )
         if self.duck_db is not None and not 0 < self.duck_db <= MOST_REDUCTION_DB:
             raise UsageError(
-                f"Ducking by {self.duck_db:g} dB is not more than 0 and at most "
+                f"Ducking by {self.duck_db:g} dB is outside the range above 0 and up to "
                 f"{MOST_REDUCTION_DB:g} dB.",
                 hint="Give the depth in dB, like 4, or leave it out; more is heard as pumping.",
                 code="bad_duck",

@@ -45,5 +45,5 @@ def test_what_is_no_depth_is_told() -> None:
 def test_a_depth_out_of_range_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     (tmp_path / "plan.csv").write_text("clip,duck\na.wav,9\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"line 2: Ducking by 9 dB is not more than 0"):
+    with pytest.raises(UsageError, match=r"line 2: Ducking by 9 dB is outside the range"):
         read_plan(tmp_path / "plan.csv", tmp_path / "out", Invocation(tmp_path / "library"))

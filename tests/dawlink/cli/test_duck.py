@@ -68,7 +68,7 @@ def test_stems_are_softer_and_the_clip_is_not(
 @pytest.mark.parametrize(
     ("depth", "code", "word"),
     [
-        ("7", "bad_duck", "at most 6 dB"),
+        ("7", "bad_duck", "up to 6 dB"),
         ("-2", "bad_duck", "-2 dB"),
         ("0", "bad_duck", "leave it out"),
         ("nan", "bad_duck", "nan"),

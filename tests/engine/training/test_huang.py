@@ -170,7 +170,7 @@ def test_a_checkpoint_scores_as_the_net_that_made_it(tmp_path: Path, held_out: C
     info = load_checkpoint(out, "premixnet").info
     assert info.settings["mel_sample_rate"] == 16000
     assert (info.settings["recorded_last"], info.settings["clean_last"]) == (0.5, 0.8)
-    with pytest.raises(MissingDependency, match="not a postmixnet"):
+    with pytest.raises(MissingDependency, match="not of postmixnet"):
         load_mix_net(out, "postmixnet")
 
 
