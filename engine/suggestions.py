@@ -6,6 +6,7 @@ records here are what the command line, the daemon and the DAW writers share.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ __all__ = [
 
 #: How often a question is asked again because the library has changed meanwhile.
 _TRIES: Final = 5
+#: Longer and longer before each of them, since whoever changes it may be at it for a while [s].
+_PAUSE_S: Final = 0.05
 DEFAULT_ROLES: Final[tuple[Role, ...]] = ("harmonic", "percussion")
 
 
@@ -175,13 +178,14 @@ def suggest(
         UsageError: a tempo or range that cannot be meant.
         LibraryUnusable: it is damaged, or others change it all the time.
     """
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        time.sleep(_PAUSE_S * number)
         state = pools.now()
         try:
             return _suggested(clip, options, ranker=ranker, state=state, library=library)
         except LibraryChanged:
             continue
-        except LibraryUnusable:
+        except UnusableInput:  # a file that went away with its song, or a real one
             if pools.now() is state:
                 raise
     raise LibraryUnusable(
@@ -264,12 +268,15 @@ def _why_none(
     own: Set[str],
 ) -> str:
     """Why all stems of a role are left out."""
-    if not searched.usable.any():
+    usable = searched.usable
+    if rules.only_stems:
+        usable = usable & np.array([stem in rules.only_stems for stem in searched.pool.stem_ids])
+    if not usable.any():
         return (
             f"No {role} stem has {session.beats_per_bar} beats in a bar, as the clip has; add "
             "music of that metre."
         )
-    songs = {searched.song_ids[stem] for stem in np.flatnonzero(searched.usable)}
+    songs = {searched.song_ids[stem] for stem in np.flatnonzero(usable)}
     if songs <= own:
         return f"All {role} stems are of the clip's own song; --include-own takes them."
     if songs <= rules.exclude_songs:

@@ -125,7 +125,7 @@ def _models(folder: Path) -> Iterator[Check]:
         try:
             load_ranker(name, folders=[folder])
         except DawlinkError as error:
-            mend = f'rm "{own[name]}"' if name in own else _SETUP
+            mend = f'mv "{own[name]}" "{own[name]}.unusable"' if name in own else _SETUP
             yield Check(f"model {name}", "missing", error.message, mend)
         else:
             yield Check(f"model {name}", "ok", str(own.get(name, "comes with dawlink")))

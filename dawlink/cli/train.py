@@ -145,9 +145,10 @@ def _trained(
 
         preparing = deadline.telling(tell)
         request, notes = rendered_request(request, preparing, limit_songs=limit_songs)
-        left = deadline.minutes_left()  # more than none, or this is where it ends:
-        preparing("the songs are rendered")
-        request = replace(request, minutes=left)
+        if request.notes:
+            left = deadline.minutes_left()  # more than none, or this is where it ends:
+            preparing("the songs are rendered")
+            request = replace(request, minutes=left)
     report = trainer(request, tell)
     return replace(report, notes=(*notes, *report.notes))
 

@@ -57,9 +57,10 @@ def load_ranker(name: str, *, folders: Sequence[Path] = ()) -> Ranker:
         except MissingDependency as error:
             if not _is_own(name, folders):
                 raise
+            newer = "Update dawlink, or remove" if error.code == "checkpoint_newer" else "Remove"
             raise MissingDependency(
                 error.message,
-                hint="Remove it to use the one that comes with dawlink, or choose another model "
+                hint=f"{newer} it to use the one that comes with dawlink, or choose another model "
                 "with --model.",
                 code=error.code,
             ) from error

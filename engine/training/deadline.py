@@ -36,8 +36,6 @@ class Deadline:
     def telling(self, tell: Tell) -> Tell:
         """``tell`` for all that comes before the first step, which it ends when the time is over.
 
-        What was prepared is kept by those who prepared it, so the same command goes on from there.
-
         The function raises:
             SomeItemsFailed: the moment has come.
         """
@@ -46,7 +44,8 @@ class Deadline:
             if self.is_over():
                 raise SomeItemsFailed(
                     f"The time was over before the training began, at: {text}.",
-                    hint="Run the same command again: it goes on where this one stopped.",
+                    hint="Run the same command again: songs that were rendered or analysed are "
+                    "kept. Where it gets no further, give more --minutes.",
                     code="out_of_time",
                 )
             tell(text)

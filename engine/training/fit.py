@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from engine.errors import UsageError
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import JUDGED, FitCurves
@@ -48,6 +49,7 @@ from engine.training.resuming import (
     load_to_resume,
     resume_path,
     run_job,
+    state_files,
 )
 
 __all__ = ["publish", "train_fit"]
@@ -122,8 +124,15 @@ class _Run:
             UsageError: it had other settings or data.
             MissingDependency: it is not done, and all that it was to go on from is gone.
         """
-        state = [path for path in self.files() if path.is_file()]
-        if not self.resume or state or not self.out.is_file():
+        own = [path for path in self.files() if path.is_file()]
+        others = [path for path in state_files(self.out) if path not in own]
+        if self.resume and others and not own:
+            raise UsageError(
+                f"{others[0]} is of a run with another seed.",
+                hint="Resume with the same settings and data, or train anew without --resume.",
+                code="resume_mismatch",
+            )
+        if not self.resume or own or not self.out.is_file():
             return None
         checkpoint = load_to_resume(self.out, "fit")
         wanted = self.settings.record()
@@ -184,8 +193,8 @@ class _Run:
         return deadline.is_over() and not begun
 
     def forget(self) -> None:
-        """Remove what lies beside the checkpoint."""
-        for path in self.files():
+        """Remove what lies beside the checkpoint, of whatever seed."""
+        for path in state_files(self.out):
             path.unlink(missing_ok=True)
 
     def files(self) -> Iterator[Path]:

@@ -171,8 +171,11 @@ def open_fit_material(
     held |= {song.group for song in songs if song.split != "train"}
     rolls = [song for corpus in corpora for song in corpus.usable if song.group not in held]
     heard = [song for song in songs if song.group not in held]
-    val_notes = [s for corpus in corpora for s in corpus.usable if s.split == "val"]
-    val_songs = [song for song in songs if song.split == "val"]
+    tests = {song.group for corpus in corpora for song in corpus.songs if song.split == "test"}
+    tests |= {song.group for song in songs if song.split == "test"}
+    validating = [song for corpus in corpora for song in corpus.usable if song.split == "val"]
+    val_notes = [song for song in validating if song.group not in tests]
+    val_songs = [song for song in songs if song.split == "val" and song.group not in tests]
     _check_split([rolls, heard], [val_notes, val_songs], said)
     if not val_songs:
         _check_length(val_notes)

@@ -51,8 +51,8 @@ _KEPT: Final = 64
 _PARTS: Final = ("first", "second", "mix")
 #: Shorter audio fills no spectrum [s].
 _SHORTEST_S: Final = 0.1
-#: Lengths that differ by more are different ones [s].
-_UNEVEN_S: Final = 0.05
+#: Lengths that differ by more may differ by a frame of the spectrum, which makes a mix noise [s].
+_UNEVEN_S: Final = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,8 @@ def _given(folders: Sequence[Path]) -> _Keyed:
     if uneven:
         notes += (
             f"{len(uneven)} of the mashups last longer or shorter than their songs, such as "
-            f"{uneven[0]}; they are learned from as noise unless --mended is given.",
+            f"{uneven[0]}; where that is a frame or more, their mix counts as noise unless "
+            "--mended is given.",
         )
     return _Keyed(train, held_out, notes)
 

@@ -53,6 +53,7 @@ __all__ = [
     "load_to_resume",
     "resume_path",
     "run_job",
+    "state_files",
     "terminable",
 ]
 
@@ -61,6 +62,8 @@ _LOGGER = logging.getLogger(__name__)
 SAVE_EVERY_S: Final = 600.0
 #: A file that was begun so long ago is nobody's any more.
 _ABANDONED_S: Final = 3600.0
+#: Networks that are trained after the named one, into files of their own.
+_PARTS: Final = ("phase", "mask")
 _MODEL: Final = "model."
 _MOMENT: Final = "optimiser."
 #: What Adam keeps of every parameter.
@@ -155,15 +158,13 @@ def run_job(
                 break
             history.append(_one_step(job, len(history)))
             if came:
-                _save_state(job, out, history)
-                raise Interrupted(
-                    f"Interrupted after step {len(history)} of {job.steps}; what was learned is "
-                    "kept.",
-                    hint="Go on with the same command and --resume.",
-                )
+                break
             if clock() - saved >= SAVE_EVERY_S:
                 _save_state(job, out, history)
                 saved = clock()
+        if came:
+            _save_state(job, out, history)
+            raise _interrupted(job, history)
     return _publish(job, out, history)
 
 
@@ -174,19 +175,22 @@ def resume_path(out: Path) -> Path:
 
 def has_earlier_run(out: Path) -> bool:
     """Whether a checkpoint of that name, or anything of an unfinished run of it, is there."""
-    return any(name.startswith(f"{out.stem}.") for name in _beside(out))
+    return out.is_file() or is_unfinished(out)
 
 
 def is_unfinished(out: Path) -> bool:
     """Whether the state of an unfinished run of ``out`` is there, or of a part of it."""
-    state = re.compile(re.escape(out.stem) + r"\.(.+\.)?(resume|run|teacher-\d+)\.safetensors")
-    return any(state.fullmatch(name) for name in _beside(out))
+    parts = [out, *(out.with_name(f"{out.stem}-{part}{out.suffix}") for part in _PARTS)]
+    return any(state_files(part) for part in parts)
 
 
-def _beside(out: Path) -> list[str]:
-    """Names of the checkpoints in the folder of ``out``."""
-    names = [path.name for path in out.parent.iterdir()] if out.parent.is_dir() else []
-    return [name for name in names if name.endswith(".safetensors")]
+def state_files(out: Path) -> list[Path]:
+    """What lies beside a checkpoint while its run is unfinished, of whatever seed."""
+    named = re.compile(
+        re.escape(out.stem) + r"\.((teacher-\d+|run)(\.run)?(\.resume)?|resume)\.safetensors"
+    )
+    files = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
+    return [path for path in files if named.fullmatch(path.name)]
 
 
 def load_to_resume(path: Path, kind: str) -> Checkpoint:
@@ -285,6 +289,13 @@ def _stop_signals() -> Iterator[list[int]]:
         yield came
     finally:
         restore()
+
+
+def _interrupted(job: Job, history: list[tuple[float, ...]]) -> Interrupted:
+    return Interrupted(
+        f"Interrupted after step {len(history)} of {job.steps}; what was learned is kept.",
+        hint="Go on with the same command and --resume.",
+    )
 
 
 def _one_step(job: Job, number: int) -> tuple[float, ...]:

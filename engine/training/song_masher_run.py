@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.audio.stretch import Stretcher
+from engine.errors import UsageError
 from engine.models.song_masher import Defects, MasherConfig
 from engine.training.deadline import Deadline
 from engine.training.mash_mask import MaskTraining, train_mash_mask
@@ -57,9 +58,16 @@ def run(
     deadline.telling(tell)("beginning to train")
     left = deadline.minutes_left()
     outcomes: dict[str, Outcome] = {}
+    notes = list(sets.notes)
     for name, start in _trainers(request, plan or MasherPlan(), left, clock).items():
         tell(f"training the {name} network on {len(sets.train)} mashups")
-        outcomes[name] = start(sets, device)
+        try:
+            outcomes[name] = start(sets, device, request.resume)
+        except UsageError as error:
+            if error.code != "resume_mismatch" or not outcomes:
+                raise  # the first network says which run is meant; the others follow it
+            notes.append(f"{error.message} The {name} network is trained anew.")
+            outcomes[name] = start(sets, device, False)
     return TrainReport(
         checkpoint=request.out,
         finished=all(outcome.finished for outcome in outcomes.values()),
@@ -69,17 +77,18 @@ def run(
             for name, outcome in outcomes.items()
             for metric, value in outcome.metrics.items()
         },
-        notes=sets.notes,
+        notes=tuple(notes),
     )
 
 
-_Start = Callable[[MashupSets, str], Outcome]
+#: Mashups, a device, and whether to go on from an earlier run.
+_Start = Callable[[MashupSets, str, bool], Outcome]
 
 
 def _trainers(
     request: TrainRequest, plan: MasherPlan, left: float | None, clock: Callable[[], float]
 ) -> dict[str, _Start]:
-    """The three runs by name; each takes the mashups and a device. ``left`` is minutes for all."""
+    """The three runs by name; each is a :data:`_Start`. ``left`` is minutes for all."""
     minutes = None if left is None else left / 3
 
     def masher(training: MasherTraining, out: Path) -> _Start:
@@ -88,19 +97,19 @@ def _trainers(
         if request.mended:
             network = replace(network, defects=Defects.none())
         asked = replace(training, network=network, seed=request.seed, epochs=epochs)
-        return lambda sets, device: train_song_masher(
+        return lambda sets, device, resume: train_song_masher(
             sets.train,
             asked,
             out=out,
             validation=sets.unseen,
             data_sha=sets.data_sha,
             minutes=minutes,
-            resume=request.resume,
+            resume=resume,
             clock=clock,
             device=device,
         )
 
-    def mask(sets: MashupSets, device: str) -> Outcome:
+    def mask(sets: MashupSets, device: str, resume: bool) -> Outcome:
         return train_mash_mask(
             sets.train,
             replace(plan.mask, seed=request.seed),
@@ -108,7 +117,7 @@ def _trainers(
             validation=sets.unseen,
             data_sha=sets.data_sha,
             minutes=minutes,
-            resume=request.resume,
+            resume=resume,
             clock=clock,
             device=device,
         )

@@ -136,7 +136,7 @@ def run(
         report=lambda step, loss: tell(
             f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
         ),
-        pictured=lambda done: preparing(f"picturing song {done} of {len(train)}"),
+        pictured=lambda done: tell(f"picturing song {done} of {len(train)}"),
     )
     return TrainReport(
         request.out, outcome.finished, outcome.steps_done, outcome.metrics, tuple(notes)

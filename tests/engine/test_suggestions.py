@@ -119,6 +119,29 @@ def test_a_song_that_is_corrected_meanwhile_lies_where_it_is_now(
         assert stem.ratio_out_in == pytest.approx(100 / 120)
 
 
+def test_a_song_that_is_removed_while_it_is_heard_is_not_suggested(
+    library: Library, clip: ClipAnalysis, tmp_path: Path
+) -> None:
+    gone = library.songs()[0].id
+
+    class Listening(Watched):
+        def score_groups(
+            self, clip: ClipFeatures, fits: Mapping[Role, Sequence[tuple[RolePool, Fit]]]
+        ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+            found = super().score_groups(clip, fits)
+            for pool, fit in (member for axis in fits.values() for member in axis):
+                assert pool.sounds is not None
+                pool.sounds.placed(pool, fit, beats=4)
+            return found
+
+    def remove() -> None:
+        with Library.open(tmp_path / "library") as other:
+            other.remove(gone)
+
+    reply = asked(library, clip, Listening("groups", once(remove)))
+    assert songs_of(reply) == {row.id for row in library.songs()}
+
+
 def test_a_new_song_disturbs_no_question(
     library: Library, clip: ClipAnalysis, tmp_path: Path
 ) -> None:

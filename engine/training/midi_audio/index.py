@@ -61,7 +61,7 @@ def corpus_songs(data: Path, cache_dir: Path | None = None) -> CorpusSongs:
     if _is_indexed(folder):
         found = CorpusSongs(tuple(_indexed(open_index(folder))))
     else:
-        found = scanned(folder, name=data.name)
+        found = scanned(folder, name=data.resolve().name)
     if not found.songs:
         why = f" {found.notes[0]}" if found.notes else ""
         raise UnusableInput(
@@ -86,8 +86,9 @@ def corpus_notes(
     corpus = corpus_songs(data, cache_dir)
     rows = [_row_of(song) for song in corpus.songs if song.source.melody is not None]
     songs = tuple(read_songs(folder, rows, tell))
+    name = data.resolve().name
     silent = [song.source.name for song in corpus.songs if song.source.melody is None]
-    notes = left_out(data.name, _NO_MELODY, silent) + left_out_unread(data.name, rows, songs)
+    notes = left_out(name, _NO_MELODY, silent) + left_out_unread(name, rows, songs)
     return MidiCorpus(songs, corpus.notes + notes)
 
 

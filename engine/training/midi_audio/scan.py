@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Set
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,8 @@ _MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar")
 _SUNG: Final = re.compile(r"melod|vocal|voice|\bvox\b|sing|gesang|lead", re.IGNORECASE)
 #: Compositions that validate at least, where so many are left to train on.
 _FEWEST_VAL, _FEWEST_TRAIN = 2, 2
+#: Files of one name that can be variants of one composition.
+_MOST_VARIANTS: Final = 4
 _SAME: Final = "hold the notes of another file"
 
 
@@ -46,7 +49,7 @@ def scanned(folder: Path, *, name: str = "") -> CorpusSongs:
         folder: to look through.
         name: of the corpus; the folder's when empty.
     """
-    corpus = name or folder.name
+    corpus = name or folder.resolve().name
     found: list[_Found] = []
     unfit: dict[str, list[str]] = {}
     for path in sorted(path for path in folder.rglob("*") if is_midi(path)):
@@ -55,7 +58,8 @@ def scanned(folder: Path, *, name: str = "") -> CorpusSongs:
             found.append(_described(path, inside))
         except _Unfit as error:
             unfit.setdefault(str(error), []).append(inside)
-    compositions = _compositions((_named(song.source.path), song.notes_sha) for song in found)
+    names = _named([song.source.path for song in found])
+    compositions = _compositions(zip(names, (song.notes_sha for song in found), strict=True))
     splits = _drawn_splits(set(compositions))
     taken: dict[str, _Found] = {}
     for song in sorted(found, key=lambda song: song.source.melody is None):
@@ -141,9 +145,17 @@ def _compositions(songs: Iterable[tuple[str, str]]) -> list[str]:
     return [first_of(name) for name, _ in pairs]
 
 
-def _named(path: Path) -> str:
-    """The name of a composition, however it is spelled."""
-    return path.stem.strip().casefold()
+def _named(paths: Sequence[Path]) -> list[str]:
+    """The names of compositions, however they are spelled.
+
+    A name that many folders use, such as ``midi``, says nothing; there the folder is named too.
+    """
+    stems = [path.stem.strip().casefold() for path in paths]
+    counts = Counter(stems)
+    return [
+        stem if counts[stem] <= _MOST_VARIANTS else f"{path.parent.name.casefold()}/{stem}"
+        for path, stem in zip(paths, stems, strict=True)
+    ]
 
 
 def _drawn_splits(compositions: Set[str]) -> dict[str, Split]:

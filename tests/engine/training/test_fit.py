@@ -28,6 +28,7 @@ from engine.training.fit_loss import similarities
 from engine.training.fit_material import FitMaterial, RollWindows, open_fit_material
 from engine.training.fit_run import run
 from engine.training.fit_steps import Batches, FitSettings, train_towers
+from engine.training.fit_teachers import teacher_path
 from engine.training.fit_towers import FitTowers
 from engine.training.midi_corpus import MidiSong, load_corpus
 from engine.training.requests import TrainRequest
@@ -186,6 +187,18 @@ def test_a_run_that_begins_anew_leaves_nothing_of_the_one_before(tmp_path: Path)
     train_fit(material, straight, settings=other)
     for name, values in load_fit(straight).weights.items():
         np.testing.assert_array_equal(values, load_fit(out).weights[name])
+
+
+def test_the_state_of_another_seed_is_not_gone_on_from_and_does_not_stay(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    out = tmp_path / "fit.safetensors"
+    teacher_path(out, 7).touch()
+    with pytest.raises(UsageError, match="another seed") as caught:
+        train_fit(material, out, settings=FEW, resume=True)
+    assert caught.value.code == "resume_mismatch"
+    train_fit(material, out, settings=replace(FEW, teachers=0))
+    assert list(tmp_path.glob("*.safetensors")) == [out]
 
 
 def test_a_run_whose_state_is_gone_is_not_gone_on_from(tmp_path: Path) -> None:

@@ -253,6 +253,20 @@ def test_a_multitrack_folder_is_analysed_once(corpus: Path, tmp_path: Path) -> N
     assert again.data_sha == material.data_sha
 
 
+def test_what_one_source_keeps_for_tests_validates_in_none(
+    corpus: Path, library: Path, tmp_path: Path
+) -> None:
+    first = opened(tmp_path, corpus).val_notes[0].group
+    rows = write_library(library, [heard_song(made_up_song(95))])
+    write_splits(library, rows, [(first, "test")])
+    other = tmp_path / "more"
+    write_corpus(other, [made_up_song(200 + seed) for seed in range(6)], val=3)
+    material = opened(tmp_path, corpus, library, other)
+    assert first not in {song.group for song in material.val_notes}
+    assert first not in material.train.groups
+    assert len(material.val_notes) == 1 + 3
+
+
 def test_too_few_songs(library: Path, corpus: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     write_library(few, [heard_song(made_up_song(70 + seed)) for seed in range(3)])

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from engine.errors import Interrupted, MissingDependency, UnusableInput
+from engine.training import resuming
 from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.resuming import SAVE_EVERY_S, Job, has_earlier_run, resume_path, run_job
 
@@ -116,6 +117,27 @@ def test_a_signal_ends_a_run_after_the_step_at_hand(tmp_path: Path, number: int)
     np.testing.assert_array_equal(resumed.history, straight.history)
 
 
+def test_a_signal_that_comes_while_the_state_is_saved_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = resuming._save_state
+    saved: list[int] = []
+
+    def slow(job_: Job, out: Path, history: list[tuple[float, ...]]) -> None:
+        saved.append(len(history))
+        if saved == [5]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        save(job_, out, history)
+
+    monkeypatch.setattr(resuming, "_save_state", slow)
+    ticks = itertools.count(step=SAVE_EVERY_S / 4.8)  # one look a step: after the fifth
+    out = tmp_path / "toy.safetensors"
+    with pytest.raises(Interrupted, match="after step 5 of 5"):
+        run_job(job(), out, clock=lambda: float(next(ticks)))
+    assert not out.exists()
+    assert run_job(job(), out, resume=True).finished
+
+
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     def told(step: int) -> float:
         if step == 2:
@@ -151,6 +173,9 @@ def test_a_thread_trains_without_signals(tmp_path: Path) -> None:
         ("toy.safetensors", True),
         ("toy.resume.safetensors", True),
         ("toy.teacher-1.run.safetensors", True),
+        ("toy-phase.resume.safetensors", True),
+        ("toy.b.resume.safetensors", False),
+        ("toy.b.safetensors", False),
         ("toys.safetensors", False),
         ("toy.txt", False),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import SomeItemsFailed
+from engine.errors import SomeItemsFailed, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import MashupExample
@@ -85,6 +85,30 @@ def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
         for name, tensor in whole.items():
             np.testing.assert_array_equal(tensor, parts[name], err_msg=name)
     assert not list(tmp_path.glob("*.resume.safetensors"))
+
+
+def test_networks_of_another_run_follow_the_first_one(data: Path, tmp_path: Path) -> None:
+    """Begun anew with another seed and stopped in its first network, it can be gone on with."""
+    out = tmp_path / "m.safetensors"
+    old = TrainRequest("song-masher", (data,), out, device="cpu", epochs=1)
+    run(old, unheard, plan=TINY)
+    new = dataclasses.replace(old, seed=1)
+
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.training.song_masher_run.train_mash_mask", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(new, unheard, plan=TINY)
+    report = run(dataclasses.replace(new, resume=True), unheard, plan=TINY)
+    assert report.finished
+    assert any("mask network is trained anew" in note for note in report.notes)
+    for part, kind in (("", "song-masher"), ("-phase", "song-masher"), ("-mask", "mash-mask")):
+        info = load_checkpoint(tmp_path / f"m{part}.safetensors", kind).info
+        assert info.settings["seed"] == 1
+    with pytest.raises(UsageError, match="seed"):
+        run(dataclasses.replace(old, resume=True), unheard, plan=TINY)
 
 
 def test_given_and_generated_mashups_are_learned_from_together(

@@ -127,6 +127,13 @@ def test_the_same_notes_under_another_name_are_one_composition(tmp_path: Path) -
     assert len(splits) == len(renamed) - 1 == 6
 
 
+def test_a_name_that_every_folder_uses_names_no_composition(tmp_path: Path) -> None:
+    for number in range(6):
+        write_song(tmp_path / f"song {number}" / "midi.mid", transpose=number)
+    songs = corpus_songs(tmp_path).songs
+    assert [song.group for song in songs] == [f"song {number}/midi" for number in range(6)]
+
+
 def test_names_are_those_of_people(tmp_path: Path) -> None:
     write_song(tmp_path / "a" / "Let It Be.mid")
     write_song(tmp_path / "b" / "let it be .mid", transpose=1)
