@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.embeddings import LibraryEmbeddings
 from engine.errors import UsageError
 from engine.grid import BeatGrid
 from engine.library.rows import SongRow, StemRow
@@ -121,6 +120,7 @@ class LibraryState:
         return grid
 
     def _load(self, role: Role, beats_per_bar: int) -> SearchPool:
+        from engine.embeddings import LibraryEmbeddings
         from engine.library.pool import load_pool
 
         stored = load_pool(self._library, stored_role(role))
