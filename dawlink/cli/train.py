@@ -74,21 +74,8 @@ def train(
 ) -> None:
     """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
     trainer = _trainer(model)
-    if lsro and model not in WITH_LSRO:
-        raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
-    if mended and model != "song-masher":
-        raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
-    if limit_songs is not None and model in READ_NOTES:
-        raise UsageError(
-            f"--limit-songs means nothing to {model}: it reads notes and renders no song.",
-            hint="Leave --limit-songs out.",
-        )
-    if limit_songs is not None and limit_songs < 2:
-        raise UsageError(
-            f"--limit-songs {limit_songs} leaves no two songs to tell apart.",
-            hint="Give 2 or more.",
-        )
-    from engine.training.resuming import terminable
+    _check_meant(model, lsro=lsro, mended=mended, limit_songs=limit_songs)
+    from engine.training.stop_signals import terminable
 
     request = TrainRequest(
         model=model,
@@ -116,6 +103,24 @@ def train(
     for note in report.notes:
         _LOGGER.warning("%s", note)
     _show(model, replace(report, notes=(*begun, *report.notes)), json=json)
+
+
+def _check_meant(model: str, *, lsro: bool, mended: bool, limit_songs: int | None) -> None:
+    """Options that mean nothing to a model are refused."""
+    if lsro and model not in WITH_LSRO:
+        raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
+    if mended and model != "song-masher":
+        raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
+    if limit_songs is not None and model in READ_NOTES:
+        raise UsageError(
+            f"--limit-songs means nothing to {model}: it reads notes and renders no song.",
+            hint="Leave --limit-songs out.",
+        )
+    if limit_songs is not None and limit_songs < 2:
+        raise UsageError(
+            f"--limit-songs {limit_songs} leaves no two songs to tell apart.",
+            hint="Give 2 or more.",
+        )
 
 
 def _trainer(model: str) -> Trainer:

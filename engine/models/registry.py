@@ -55,8 +55,8 @@ def load_ranker(name: str, *, folders: Sequence[Path] = ()) -> Ranker:
         try:
             return makers[name]()
         except MissingDependency as error:
-            if not _is_own(name, folders):
-                raise
+            if name not in own_checkpoints(folders) or _checkpoint(name, ()) is None:
+                raise  # no other one comes with dawlink
             newer = "Update dawlink, or remove" if error.code == "checkpoint_newer" else "Remove"
             raise MissingDependency(
                 error.message,
@@ -102,12 +102,6 @@ def _checkpoint(name: str, folders: Sequence[Path]) -> Path | None:
     """The first checkpoint of this model; None when there is none."""
     places = [folder / f"{name}.safetensors" for folder in (*folders, SHIPPED)]
     return next((place for place in places if place.is_file()), None)
-
-
-def _is_own(name: str, folders: Sequence[Path]) -> bool:
-    """Whether a checkpoint in ``folders`` stands before one that comes with dawlink."""
-    found = _checkpoint(name, folders)
-    return found is not None and found.parent != SHIPPED and _checkpoint(name, ()) is not None
 
 
 def own_checkpoints(folders: Sequence[Path]) -> dict[str, Path]:

@@ -27,7 +27,6 @@ from typing import Final
 import numpy as np
 import torch
 
-from engine.errors import UsageError
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import JUDGED, FitCurves
@@ -47,6 +46,7 @@ from engine.training.resuming import (
     check_same_run,
     gone_state,
     load_to_resume,
+    other_run,
     resume_path,
     run_job,
     state_files,
@@ -127,11 +127,7 @@ class _Run:
         own = [path for path in self.files() if path.is_file()]
         others = [path for path in state_files(self.out) if path not in own]
         if self.resume and others and not own:
-            raise UsageError(
-                f"{others[0]} is of a run with another seed.",
-                hint="Resume with the same settings and data, or train anew without --resume.",
-                code="resume_mismatch",
-            )
+            raise other_run(f"{others[0]} is of a run with another seed.")
         if not self.resume or own or not self.out.is_file():
             return None
         checkpoint = load_to_resume(self.out, "fit")

@@ -11,9 +11,7 @@ one ``.npz``.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,34 +24,33 @@ from engine.cached_files import DAMAGED_ARRAYS
 from engine.errors import UnusableInput
 from engine.files import atomic_path, sha256_of
 from engine.training.midi_audio.score import open_midi
+from engine.training.midi_index import (
+    index_of,
+    melody_of,
+    read_index,
+    short_sha,
+    unpacked,
+    user_cache,
+)
 
 __all__ = [
-    "INDEX_COLUMNS",
     "NOTE",
     "SHIPPABLE_SETS",
     "MidiCorpus",
     "MidiSong",
     "Split",
-    "find_index",
     "hash_of",
     "left_out",
     "left_out_unread",
     "load_corpus",
-    "melody_of",
-    "open_index",
-    "read_index",
     "read_song",
     "read_songs",
-    "unpacked",
 ]
 
 Split = Literal["train", "val", "test"]
 
 #: Sets whose licences let a model that was trained on them be shipped.
 SHIPPABLE_SETS: Final = ("pop909_arr", "pop909_mma", "freedoom", "openmsx")
-
-#: Columns that every index has; ``dup_of``, ``key_sig`` and ``n_ts`` may be there too.
-INDEX_COLUMNS: Final = ("file", "set", "group", "split", "melody_part", "time_sig", "full_band")
 
 #: One note: first and last beat, MIDI pitch, velocity 1..127, part (counts within the song).
 NOTE: Final = np.dtype(
@@ -74,7 +71,6 @@ _BASS_PROGRAMS: Final = range(32, 40)
 _MOST_BEATS: Final = 2000.0
 _FEWEST_NOTES: Final = 32
 _ROLES: Final = ("vocals", "drums", "bass", "other")
-_CHANNELS: Final = range(1, 17)
 #: Files between two words on how far the reading is.
 _TOLD_EVERY: Final = 50
 _NO_SONG: Final = f"are damaged, or have fewer than {_FEWEST_NOTES} sung or played notes"
@@ -158,12 +154,12 @@ def load_corpus(
     Raises:
         UnusableInput: there is no index, it lacks columns, or nothing in it can be used.
     """
-    cache = cache_dir if cache_dir is not None else _user_cache()
+    cache = cache_dir if cache_dir is not None else user_cache()
     folder = unpacked(data, cache)
-    index = _index_of(folder)
+    index = index_of(folder)
     rows = [row for row in read_index(index) if _is_wanted(row)]
     content = folder.name if data.is_file() else _state_of(index.parent, rows)
-    stored = cache / f"notes-{_LAYOUT}-{_short_sha(f'{sha256_of(index)} {content}')}.npz"
+    stored = cache / f"notes-{_LAYOUT}-{short_sha(f'{sha256_of(index)} {content}')}.npz"
     songs = _restored(stored)
     if songs is None:
         songs = read_songs(index.parent, rows, tell)
@@ -214,105 +210,6 @@ def _state_of(folder: Path, rows: Iterable[Mapping[str, str]]) -> str:
         else:
             lines.append(f"{row['file']}:{stat.st_size}:{stat.st_mtime_ns}")
     return "\n".join(lines)
-
-
-def _short_sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def open_index(data: Path, cache_dir: Path | None = None) -> Path:
-    """The ``index.csv`` of a corpus; an archive is unpacked first.
-
-    Raises:
-        UnusableInput: there is none, or the archive is damaged.
-    """
-    return _index_of(unpacked(data, cache_dir))
-
-
-def _user_cache() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("dawlink")) / "midi"
-
-
-def unpacked(data: Path, cache_dir: Path | None = None) -> Path:
-    """A folder: ``data`` itself, or the archive unpacked under the cache.
-
-    Raises:
-        UnusableInput: it is neither a folder nor an archive, or the archive is damaged.
-    """
-    cache = cache_dir if cache_dir is not None else _user_cache()
-    if data.is_dir():
-        return data
-    if not data.is_file():
-        raise UnusableInput(f"{data} is neither a folder nor an archive.", code="no_corpus")
-    stat = data.stat()
-    name = f"{data.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    folder = cache / f"corpus-{_short_sha(name)}"
-    done = folder / ".unpacked"
-    if not done.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with tarfile.open(data) as archive:
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise UnusableInput(f"{data} cannot be unpacked: {error}.", code="no_corpus") from error
-        done.touch()
-    return folder
-
-
-def find_index(folder: Path) -> Path | None:
-    """``index.csv`` of a folder, at its top or one level down."""
-    found = sorted([*folder.glob("index.csv"), *folder.glob("*/index.csv")])
-    return found[0] if found else None
-
-
-def _index_of(folder: Path) -> Path:
-    found = find_index(folder)
-    if found is None:
-        raise UnusableInput(
-            f"{folder} has no index.csv.",
-            hint="Give the folder or archive of a MIDI corpus with its index.",
-            code="no_corpus",
-        )
-    return found
-
-
-def read_index(index: Path) -> list[dict[str, str]]:
-    """The rows of an index; what a short row lacks is empty.
-
-    Raises:
-        UnusableInput: it cannot be read, or lacks some of :data:`INDEX_COLUMNS`.
-    """
-    try:
-        with index.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="")
-            missing = [name for name in INDEX_COLUMNS if name not in (reader.fieldnames or ())]
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnusableInput(
-            f"{index} cannot be read: {error}.",
-            hint="Save it as a table of comma-separated values in UTF-8.",
-            code="no_corpus",
-        ) from error
-    if missing:
-        count = len(INDEX_COLUMNS)
-        raise UnusableInput(
-            f"{index} is no index of MIDI songs: it has {count - len(missing)} of {count} columns.",
-            hint=f"Add {', '.join(missing)}, or move it away to have every MIDI file of the folder "
-            "counted as a song of its own.",
-            code="no_corpus",
-        )
-    return rows
-
-
-def melody_of(text: str) -> tuple[int, int] | None:
-    """Track and channel [0, 15] of a ``melody_part``; None where it does not say both."""
-    try:
-        track, channel = (int(part) for part in text.split(":")[:2])
-    except ValueError:
-        return None
-    return (track, channel - 1) if track >= 0 and channel in _CHANNELS else None
 
 
 def _is_wanted(row: Mapping[str, str]) -> bool:

@@ -10,16 +10,12 @@ Ctrl-C or SIGTERM ends the run. Times are seconds of the clock handed in.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import re
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import numpy as np
@@ -42,6 +38,7 @@ from engine.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
+from engine.training.stop_signals import stop_signals
 
 __all__ = [
     "Job",
@@ -51,13 +48,12 @@ __all__ = [
     "has_earlier_run",
     "is_unfinished",
     "load_to_resume",
+    "other_run",
     "resume_path",
     "run_job",
     "state_files",
-    "terminable",
 ]
 
-_LOGGER = logging.getLogger(__name__)
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
 #: A file that was begun so long ago is nobody's any more.
@@ -152,7 +148,7 @@ def run_job(
     history = before.history if before is not None else []
     begun = saved = clock()
     job.model.train()
-    with _stop_signals() as came:
+    with stop_signals() as came:
         while len(history) < job.steps:
             if history and minutes is not None and clock() - begun >= 60.0 * minutes:
                 break
@@ -222,11 +218,16 @@ def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_s
     if checkpoint.info.data_sha != data_sha:
         changed.append("the data")
     if changed:
-        raise UsageError(
-            f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.",
-            hint="Resume with the same settings and data, or train anew without --resume.",
-            code="resume_mismatch",
-        )
+        raise other_run(f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.")
+
+
+def other_run(message: str) -> UsageError:
+    """The error of a run that cannot be gone on with, because it was another."""
+    return UsageError(
+        message,
+        hint="Resume with the same settings and data, or train anew without --resume.",
+        code="resume_mismatch",
+    )
 
 
 def gone_state(state: Path, out: Path) -> MissingDependency:
@@ -244,51 +245,6 @@ def _sweep(folder: Path) -> None:
         for path in folder.glob(".part-*.safetensors"):
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does while the block runs, where nobody else waits for it."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Signals that asked for an end while the block ran; after the first all is as it was before.
-
-    Only what nobody else waits for is waited for, and only where Python lets it be: in the main
-    thread.
-    """
-    came: list[int] = []
-    usual = (signal.SIG_DFL, signal.default_int_handler)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if handler in usual}
-    if threading.current_thread() is not threading.main_thread():
-        before = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def come(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        restore()
-        _LOGGER.warning("Ending after this step; once more ends at once and loses what is new.")
-
-    for number in before:
-        signal.signal(number, come)
-    try:
-        yield came
-    finally:
-        restore()
 
 
 def _interrupted(job: Job, history: list[tuple[float, ...]]) -> Interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,15 +35,8 @@ class Watched:
         self._rules = automashupper()
         self._at, self._action = at, action
 
-    def place(
-        self,
-        clip: ClipFeatures,
-        pool: RolePool,
-        search: Search,
-        *,
-        eligible: NDArray[np.bool_] | None = None,
-    ) -> list[Fit]:
-        found = self._rules.place(clip, pool, search, eligible=eligible)
+    def place(self, clip: ClipFeatures, pool: RolePool, search: Search, **rest: Any) -> list[Fit]:
+        found = self._rules.place(clip, pool, search, **rest)
         if self._at == pool.role:
             self._action()
         return found
@@ -69,8 +63,8 @@ def clip(tmp_path: Path) -> ClipAnalysis:
     return reply_with_two_stems(tmp_path).clip
 
 
-def asked(library: Library, clip: ClipAnalysis, ranker: Watched, **options: object) -> SuggestReply:
-    wanted = SuggestOptions(120.0, roles=ROLES, tempo_range=(0.5, 2.0), **options)  # type: ignore[arg-type]
+def asked(library: Library, clip: ClipAnalysis, ranker: Watched, **options: Any) -> SuggestReply:
+    wanted = SuggestOptions(120.0, roles=ROLES, tempo_range=(0.5, 2.0), **options)
     return suggest(clip, wanted, ranker=ranker, pools=LibraryPools(library), library=library)
 
 

@@ -19,17 +19,19 @@ from engine.training.midi_audio.keys import key_named
 from engine.training.midi_audio.scan import is_midi, scanned
 from engine.training.midi_audio.songs import CorpusSong, CorpusSongs, MidiSource
 from engine.training.midi_corpus import (
-    INDEX_COLUMNS,
     MidiCorpus,
     Split,
-    find_index,
     left_out,
     left_out_unread,
     load_corpus,
+    read_songs,
+)
+from engine.training.midi_index import (
+    INDEX_COLUMNS,
+    find_index,
     melody_of,
     open_index,
     read_index,
-    read_songs,
     unpacked,
 )
 

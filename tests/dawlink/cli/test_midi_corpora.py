@@ -35,25 +35,32 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "corpus"
 
 
-@needs_fluidsynth
-def test_a_trainer_gets_a_library_of_train_and_val_songs(
-    dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[TrainRequest] = []
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]:
+    """What trainers were asked for, who answer at once; songs are rendered below ``cache``."""
+    requests: list[TrainRequest] = []
 
     def run(request: TrainRequest, _tell: Tell) -> TrainReport:
-        asked.append(request)
+        requests.append(request)
         return TrainReport(request.out, True, 1)
 
-    cache = tmp_path / "cache"
     monkeypatch.setattr("engine.training.mix_run.run", run)
     monkeypatch.setattr("engine.training.fit_run.run", run)
-    monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: cache)
+    monkeypatch.setattr(
+        "engine.training.midi_audio.training._user_cache", lambda: tmp_path / "cache"
+    )
+    return requests
+
+
+@needs_fluidsynth
+def test_a_trainer_gets_a_library_of_train_and_val_songs(
+    dawlink: Command, corpus: Path, tmp_path: Path, asked: list[TrainRequest]
+) -> None:
     out = ("--out", tmp_path / "x.safetensors")
     ran = dawlink("train", "premixnet", "--data", corpus, "--limit-songs", 2, *out)
     assert ran.code == 0, ran.err
     (library,) = asked[0].data
-    assert library.parent == cache
+    assert library.parent == tmp_path / "cache"
     assert sorted(song.split for song in read_listing(library)) == ["train", "train", "val"]
     assert dawlink("train", "fit", "--data", corpus, *out).code == 0
     assert asked[1].data == (corpus,)
@@ -63,14 +70,10 @@ def test_a_trainer_gets_a_library_of_train_and_val_songs(
 
 
 @needs_fluidsynth
+@pytest.mark.usefixtures("asked")
 def test_a_corpus_without_songs_to_validate_trains_all_the_same(
-    dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dawlink: Command, corpus: Path, tmp_path: Path
 ) -> None:
-    def run(request: TrainRequest, _tell: Tell) -> TrainReport:
-        return TrainReport(request.out, True, 1)
-
-    monkeypatch.setattr("engine.training.mix_run.run", run)
-    monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: tmp_path / "c")
     index = corpus / "index.csv"
     index.write_text(index.read_text(encoding="utf-8").replace(",val,", ",test,"), encoding="utf-8")
     command = ("train", "premixnet", "--data", corpus, "--out", tmp_path / "x.safetensors")
@@ -81,23 +84,18 @@ def test_a_corpus_without_songs_to_validate_trains_all_the_same(
 
 @needs_fluidsynth
 def test_minutes_count_from_the_beginning(
-    dawlink: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dawlink: Command,
+    corpus: Path,
+    tmp_path: Path,
+    asked: list[TrainRequest],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rendering is a part of them; what was rendered is found again."""
-    asked: list[TrainRequest] = []
-
-    def run(request: TrainRequest, _tell: Tell) -> TrainReport:
-        asked.append(request)
-        return TrainReport(request.out, False, 1)
-
-    cache = tmp_path / "cache"
 
     def now_s() -> float:
         """Every song takes 50 s."""
-        return 50.0 * sum(len(read_listing(library)) for library in cache.glob("*"))
+        return 50.0 * sum(len(read_listing(library)) for library in (tmp_path / "cache").glob("*"))
 
-    monkeypatch.setattr("engine.training.mix_run.run", run)
-    monkeypatch.setattr("engine.training.midi_audio.training._user_cache", lambda: cache)
     monkeypatch.setattr(deadline, "Deadline", partial(deadline.Deadline, clock=now_s))
     command = ("train", "premixnet", "--data", corpus, "--limit-songs", 2, "--json")
     out = ("--out", tmp_path / "x.safetensors")

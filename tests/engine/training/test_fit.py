@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,10 +172,10 @@ def test_a_run_that_begins_anew_leaves_nothing_of_the_one_before(tmp_path: Path)
     other = replace(FEW, steps=4, schedule=4)
     run_job = fit.run_job
 
-    def interrupted(job: Job, path: Path, **options: object) -> Outcome:
+    def interrupted(job: Job, path: Path, **options: Any) -> Outcome:
         if ".teacher-1" in path.name:
             raise KeyboardInterrupt
-        return run_job(job, path, **options)  # type: ignore[arg-type]
+        return run_job(job, path, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "run_job", interrupted)
