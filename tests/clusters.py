@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.servers import end_with_starter, free_port
+from tests.ports import free_port
+from tests.servers import end_with_starter
 
 __all__ = ["CHECKOUT", "LocalCluster", "wait_for"]
 

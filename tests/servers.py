@@ -12,7 +12,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,13 +22,13 @@ from pathlib import Path
 import pytest
 
 from engine.library.place import ServerPlace, parse_place
+from tests.ports import free_port
 
 __all__ = [
     "PASSWORD",
     "USER",
     "Postgres",
     "end_with_starter",
-    "free_port",
     "postgres_programs",
     "vector_programs",
 ]
@@ -62,12 +61,6 @@ def end_with_starter() -> None:
     """In a process that was just forked: it is ended when the tests are, whatever ends them."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 class Postgres:

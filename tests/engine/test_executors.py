@@ -17,7 +17,7 @@ from engine.ground import Ground
 from engine.workers import Executor, Finished, LocalProcesses
 from tests.clusters import LocalCluster, wait_for
 from tests.engine.test_workers import Counting, answer
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 

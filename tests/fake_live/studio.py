@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,12 +130,6 @@ def daemon(studio: Studio, folder: Path, *options: str) -> Iterator[Running]:
         running.stop()
         if running.process.stdout is not None:
             running.process.stdout.close()
-
-
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def project(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 from tests.fake_live.es5 import Es5, ScriptError, engine_command
 from tests.fake_live.max_device import Device
 from tests.fake_live.song import LiveSet
+from tests.ports import free_port
 
 Tone = Callable[..., str]
 
@@ -244,9 +245,7 @@ def test_datagrams_go_as_max_sends_and_come_as_max_takes_them(tmp_path: Path) ->
         running(LiveSet(), tmp_path, body) as device,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
     ):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         device.send("listen", port)
         device.send("speak")
         device.until(lambda: "came" in device.picture)

@@ -18,6 +18,7 @@ from tests.fake_live.max_api import Atom
 from tests.fake_live.max_device import Device
 from tests.fake_live.song import LiveSet
 from tests.fake_live.studio import off_grid_ms, select_vocal
+from tests.ports import free_port
 from tests.recordings import needs_recordings
 
 pytestmark = pytest.mark.skipif(
@@ -307,7 +308,7 @@ def test_a_clip_deleted_while_it_is_rendered_for_breaks_nothing(
 def test_the_engine_may_come_go_and_come_again(
     tmp_path: Path, device_in: Start, live: LiveSet
 ) -> None:
-    port = studio.free_udp_port()
+    port = free_port()
     select_vocal(live, studio.synthesised())
     with device_in(live, port=port) as device:
         device.until(message(device, "The engine is not running"))

@@ -15,7 +15,7 @@ from dawlink.cli.main import main
 from tests.clusters import LocalCluster, wait_for
 from tests.dawlink.batch.conftest import Batch, Music, outputs
 from tests.dawlink.batch.test_killed import leftovers, make_plan, started
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 

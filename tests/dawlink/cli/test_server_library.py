@@ -16,7 +16,8 @@ from engine.library.rows import NewSong, NewStem
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, Ran, refused
 from tests.dawlink.cli.sounds import drum_part, write
-from tests.servers import PASSWORD, Postgres, free_port
+from tests.ports import free_port
+from tests.servers import PASSWORD, Postgres
 
 ENCODED = PASSWORD.replace("/", "%2F").replace("@", "%40")
 

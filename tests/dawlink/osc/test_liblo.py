@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import select
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from engine.library.library import Library
 from tests.dawlink.osc.conftest import Music
 from tests.dawlink.osc.daemon import Running, start
 from tests.dawlink.osc.music import MARKERS
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("oscsend", "oscsendfile", "oscdump")),
@@ -54,9 +54,7 @@ class Ear:
 
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     process = subprocess.Popen(
         ["oscdump", "-L", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -16,7 +16,8 @@ from engine.library.library import Library
 from engine.library.place import ServerPlace, parse_place
 from engine.library.schema import Base
 from tests.engine.library.songs import song
-from tests.servers import PASSWORD, USER, Postgres, free_port
+from tests.ports import free_port
+from tests.servers import PASSWORD, USER, Postgres
 
 HELD = "SELECT pg_advisory_lock(1684109164, hashtext(current_schema()))"
 

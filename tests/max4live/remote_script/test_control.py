@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fake_live.studio import free_udp_port
 from tests.max4live.remote_script.loading import part
+from tests.ports import free_port
 
 control, clip, osc = part("control"), part("clip"), part("osc")
 
@@ -44,7 +44,7 @@ class Doors:
     """Both controls on one port."""
 
     def __init__(self, work: FakeWork) -> None:
-        self.work, self.port = work, free_udp_port()
+        self.work, self.port = work, free_port()
         commands = control.Commands(work)
         self.osc, self.page = (
             control.OscControl(self.port, commands),

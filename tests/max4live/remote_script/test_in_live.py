@@ -18,6 +18,7 @@ from tests.fake_live.python_face import Surface, remote_script
 from tests.fake_live.song import LiveSet
 from tests.fake_live.studio import off_grid_ms, select_vocal
 from tests.max4live.remote_script.loading import FOLDER
+from tests.ports import free_port
 from tests.recordings import needs_recordings
 
 ON_GRID_MS = 10.0
@@ -41,7 +42,7 @@ def script_in(tmp_path: Path, engine: Running) -> Start:
         folder = tmp_path / "Remote Scripts" / "DawLink"
         if not folder.exists():
             shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        ports = {"engine_port": port or engine.port, "control_port": studio.free_udp_port()}
+        ports = {"engine_port": port or engine.port, "control_port": free_port()}
         (folder / "settings.json").write_text(json.dumps(ports))
         with remote_script(live, folder) as surface:
             yield surface
@@ -301,7 +302,7 @@ def test_an_unsaved_set_is_refused_before_anything_is_rendered(script_in: Start)
 def test_the_engine_may_come_go_and_come_again(
     tmp_path: Path, script_in: Start, live: LiveSet
 ) -> None:
-    port = studio.free_udp_port()
+    port = free_port()
     select_vocal(live, studio.synthesised())
     with script_in(live, port=port) as surface:
         command(surface, "suggest")
