@@ -22,18 +22,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.models.automashupper import automashupper
 from engine.models.baselines import MeanChroma
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
-from engine.models.fit_curves import CURVE_BARS, JUDGED
+from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, probability
 from engine.models.ranker import Ranker
 from engine.theory import Role
 from engine.training.arrangements import contradicting
 from engine.training.fit_calibration import (
-    PairEvidence,
     Reliability,
     drawn_songs,
     evidence,
@@ -42,6 +40,7 @@ from engine.training.fit_calibration import (
 from engine.training.fit_check import WindowPairs, compared, midi_pairs
 from engine.training.fit_judge_calibration import judged_log_odds
 from engine.training.fit_library import analysed_songs, song_pairs
+from engine.training.fit_questions import ValidationSongs
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
 
@@ -65,47 +64,40 @@ def show(title: str, rankers: dict[str, Ranker], pairs: WindowPairs) -> None:
 
 def show_reliability(model: FitModel, songs: Sequence[MidiSong], picture: Path) -> None:
     """Calibration errors and ranks by length of clip as text, their curves as a picture."""
-    drawn = [drawn_songs(songs, seed=seed) for seed in _DRAWINGS]
-    kinds = ("harmonic alone", "harmonic and drums")
+    drawn = [ValidationSongs(model, drawn_songs(songs, seed=seed)) for seed in _DRAWINGS]
     curves: dict[tuple[str, int], Reliability] = {}
-    print("calibration error (expected), and mean rank of the own bed by the towers")
+    print("calibration error (expected), score of the middle foreign stem; rank by the towers")
     for bars in CURVE_BARS:
-        seen = [judged_log_odds(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
-        for kind, name in zip(kinds, JUDGED, strict=True):
+        odds = [judged_log_odds(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
+        seen = [evidence(model, d, bars=bars, seed=s) for s, d in enumerate(drawn)]
+        for name in JUDGED:
             own, foreign = (
-                np.concatenate(part) for part in zip(*(x[name] for x in seen), strict=True)
+                np.concatenate(part) for part in zip(*(found[name] for found in odds), strict=True)
             )
-            curves[kind, bars] = reliability(own, foreign)
-        pairs = [evidence(model, d, bars=bars, seed=s)["harmony"] for s, d in enumerate(drawn)]
-        rank = np.mean([np.nanmean(_own_ranks(pair)) for pair in pairs])
-        errors = ", ".join(f"{kind} {curves[kind, bars].error:.3f}" for kind in kinds)
-        print(f"  {bars:2d} bars: {errors}; rank {rank:.4f}", flush=True)
-    _draw(curves, kinds, picture)
+            curves[name, bars] = reliability(own, foreign)
+            middle = float(probability(np.median(foreign)))
+            line = f"  {bars:2d} bars, {name:8s}: {curves[name, bars].error:.3f} {middle:.2f}"
+            if name != GROUP:
+                line += f"; {np.nanmean(np.concatenate([s[name].ranks for s in seen])):.4f}"
+            print(f"{line} ({own.size} clips)", flush=True)
+    _draw(curves, picture)
 
 
-def _own_ranks(pair: PairEvidence) -> NDArray[np.float64]:
-    """(clips,) share of foreign stems that score higher than the own one; NaN without a clip."""
-    own = np.diagonal(pair.values)[:, None]
-    above = ((pair.values > own) & pair.foreign).sum(axis=1) / pair.foreign.sum(axis=1)
-    return np.where(np.isfinite(own[:, 0]), above, np.nan)
-
-
-def _draw(
-    curves: dict[tuple[str, int], Reliability], kinds: tuple[str, ...], picture: Path
-) -> None:
+def _draw(curves: dict[tuple[str, int], Reliability], picture: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(kinds), figsize=(9, 4.4), sharey=True)
-    for axis, kind in zip(axes, kinds, strict=True):
+    figure, axes = pyplot.subplots(1, len(JUDGED), figsize=(15, 3.6), sharey=True)
+    for axis, kind in zip(axes, JUDGED, strict=True):
         axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
         for bars in CURVE_BARS:
             curve = curves[kind, bars]
             label = f"{bars} bars, error {curve.error:.3f}"
             axis.plot(curve.predicted, curve.found, marker="o", markersize=3, label=label)
-        axis.set(title=kind, xlabel="score", xlim=(0, 1), ylim=(0, 1))
+        title = "harmonic and drums" if kind == GROUP else f"{kind} alone"
+        axis.set(title=title, xlabel="score", xlim=(0, 1), ylim=(0, 1))
         axis.legend(fontsize=8, frameon=False)
     axes[0].set_ylabel("share that belongs together (even odds)")
     figure.tight_layout()

@@ -27,6 +27,7 @@ __all__ = [
     "placed_rows",
     "rule_scores",
     "smaller_first",
+    "start_count",
 ]
 
 
@@ -151,6 +152,20 @@ def best_starts(
         dtype=np.int64,
     )
     return ranked[:, first[:-1] + bars].argmax(axis=0), bars
+
+
+def start_count(
+    bars: NDArray[np.int64], loop_bars: NDArray[np.int64] | int, *, start_step: int
+) -> NDArray[np.int64]:
+    """(stems,) how many start bars :func:`best_starts` chooses from.
+
+    Args:
+        bars: (stems,) length of each stem.
+        loop_bars: bars that must be left from a start on.
+        start_step: starts are on every ``start_step``-th bar of a stem.
+    """
+    count: NDArray[np.int64] = (bars - loop_bars) // start_step + 1
+    return count
 
 
 def place_exactly(

@@ -34,10 +34,11 @@ from engine.models.exact import (
     placed_rows,
     rule_scores,
     smaller_first,
+    start_count,
 )
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_coarse import coarse_scores, embedding_windows
-from engine.models.fit_curves import JUDGED, probability
+from engine.models.fit_curves import probability
 from engine.models.fit_embedding import Embedding, embed_pool
 from engine.models.fit_groups import Members, judged
 from engine.models.fit_net import beat_input, pitch_tower, rhythm_tower
@@ -110,7 +111,7 @@ class FitRanker:
         opinion = self.opinions(clip, axes, odds) if curves.judge and odds.size else None
         if opinion is not None:
             reasons.append(opinion)
-            curve = curves.judged[JUDGED[len(axes) > 1]]
+            curve = curves.of_judged([members[0][0].role for members in axes])
             odds = curve.log_odds(odds + np.float32(curves.judge) * opinion, clip.bars)
         elif len(axes) > 1:
             odds = odds * np.float32(curves.group)
@@ -155,7 +156,10 @@ class FitRanker:
         if not fits:
             return []
         evidence = self._drum_evidence(clip, [(pool, fit) for fit in fits])
-        scores = probability(self._model.curves.pairs["clip_drums"].log_odds(evidence, clip.bars))
+        index, loops = np.array([(fit.index, fit.loop_bars) for fit in fits], np.int64).T
+        places = start_count(pool.bars[index], loops, start_step=pool.start_step)
+        curve = self._model.curves.of_role(pool.role)
+        scores = probability(curve.log_odds(evidence, clip.bars, places))
         found = [replace(fit, score=float(s)) for fit, s in zip(fits, scores, strict=True)]
         found.sort(key=lambda fit: (-fit.score, pool.stem_ids[fit.index]))
         return found
@@ -201,8 +205,11 @@ class FitRanker:
             ranked, bars.first, loop_bars=loop_bars, start_step=pool.start_step
         )
         found = evidence[variants, bars.first[:-1] + starts]
-        curve = self._model.curves.pairs["harmony"]
-        placed = probability(curve.log_odds(found, query.shape[0])).tolist()
+        places = len(semitones) * start_count(
+            np.diff(bars.first), loop_bars, start_step=pool.start_step
+        )
+        curve = self._model.curves.of_role(pool.role)
+        placed = probability(curve.log_odds(found, query.shape[0], places)).tolist()
         shifts = [semitones[variant] for variant in variants.tolist()]
         return [
             Fit(index, start, loop_bars, shift, score, FitParts(learned=score))
@@ -220,7 +227,7 @@ class FitRanker:
         """(beds, drums) log odds that a bed and drums belong together, as they are placed."""
         rows = [self._placed_rhythm(members, bars) for members in (beds, drums)]
         evidence = _likeness(rows[0], rows[1], bars * beds[0][0].beats_per_bar)
-        return self._model.curves.pairs["stem_drums"].log_odds(evidence, bars)
+        return self._model.curves.groove.log_odds(evidence, bars)
 
     @staticmethod
     def log_odds_of(fit: Fit) -> float:

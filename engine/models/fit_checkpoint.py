@@ -29,6 +29,12 @@ SHIPPED_FIT: Final = Path(__file__).parent / "checkpoints" / "fit.safetensors"
 #: Newest record that can be read, and the largest file that can be a fit model [bytes].
 _VERSION: Final = 1  # of the record; a model of other inputs or curves lacks their names
 _LARGEST: Final = 12 << 20  # bytes
+#: A number of every record whose curves were the same for all roles, and what helps then.
+_OLDER: Final = "harmony.slope.4"
+_FIT_CURVES: Final = (
+    "Fit them anew with "
+    "`python -m engine.training.fit --data YOUR_DATA --recalibrate OLD --out NEW`"
+)
 #: Widest tower, and the largest slope, offset or weight of a curve; the shipped ones are 64 and 40.
 _WIDEST: Final = 4096
 _STEEPEST: Final = 1e6
@@ -99,6 +105,8 @@ def _settings(
 def _model(
     path: Path, settings: Mapping[str, float], tensors: Mapping[str, NDArray[np.float32]]
 ) -> FitModel:
+    if _OLDER in settings:
+        _refuse(path, "has the curves of an older dawlink", "checkpoint_mismatch", mend=_FIT_CURVES)
     said = Recorded(settings)
     widths, curve_numbers = FitSizes.__dataclass_fields__, FitCurves.plain(rules=0.0).record()
     try:
@@ -129,8 +137,11 @@ def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()
 
 
-def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
-    mend = "Install dawlink anew" if path == SHIPPED_FIT else "Remove it to use the shipped one"
+def _refuse(
+    path: Path, what: str, code: str, error: Exception | None = None, *, mend: str = ""
+) -> NoReturn:
+    if not mend:
+        mend = "Install dawlink anew" if path == SHIPPED_FIT else "Remove it to use the shipped one"
     hint = (
         f"{mend}, or train it again with `dawlink train fit`; until then rank with "
         "--model automashupper."

@@ -19,24 +19,32 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import JUDGED, FitCurves
+from engine.models.fit_curves import FitCurves
 from engine.models.fit_net import dense_weights
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
+from engine.training.checkpoints import (
+    CheckpointInfo,
+    Plain,
+    load_checkpoint,
+    recorded_settings,
+    save_checkpoint,
+)
 from engine.training.deadline import Deadline
 from engine.training.fit_calibration import calibrated, reliability
 from engine.training.fit_check import ANY_KEY, KEY_GIVEN, ranks
 from engine.training.fit_judge_calibration import judged_log_odds, with_judge
 from engine.training.fit_material import FitMaterial, open_fit_material
+from engine.training.fit_questions import ValidationSongs
 from engine.training.fit_steps import FitSettings, towers_job
 from engine.training.fit_teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit_towers import FitTowers
@@ -52,7 +60,7 @@ from engine.training.resuming import (
     state_files,
 )
 
-__all__ = ["publish", "train_fit"]
+__all__ = ["publish", "recalibrate", "train_fit"]
 
 _LOGGER = logging.getLogger(__name__)
 #: Factor of similarities that a pupil begins with.
@@ -204,7 +212,9 @@ class _Run:
 
     def _published(self, towers: FitTowers, outcome: Outcome, before: int) -> Outcome:
         done = before + outcome.steps_done
-        metrics = publish(towers, self.material, self.out, settings=self.settings, steps_done=done)
+        metrics = publish(
+            towers.weights(), self.material, self.out, settings=self.settings, steps_done=done
+        )
         return Outcome(done, outcome.finished, outcome.history, metrics)
 
     def _as(self, named: str) -> Callable[[str], None] | None:
@@ -221,16 +231,48 @@ def _nothing(job: Job) -> Outcome:
     return Outcome(0, False, np.empty((0, len(job.columns))), {})
 
 
+def recalibrate(checkpoint: Path, material: FitMaterial, out: Path) -> dict[str, float]:
+    """Fit the curves of trained networks anew; returns the metrics.
+
+    Args:
+        checkpoint: of a fit model; its networks and how they were trained stay as they are.
+        material: the data that it was trained with, of which the validation songs are read.
+        out: the new checkpoint.
+
+    Raises:
+        MissingDependency: the checkpoint is damaged or another model's.
+        UnwritableOutput: the new one cannot be written.
+    """
+    read = load_checkpoint(checkpoint, kind="fit")
+    with recorded_settings(read):
+        settings = FitSettings.of(read.info.settings)
+    weights = {name: tensor.float().numpy() for name, tensor in read.tensors.items()}
+    steps = round(read.info.metrics.get("steps_done", settings.all_steps))
+    return publish(
+        weights, material, out, settings=settings, steps_done=steps, data_sha=read.info.data_sha
+    )
+
+
 def publish(
-    towers: FitTowers,
+    weights: Mapping[str, NDArray[np.float32]],
     material: FitMaterial,
     out: Path,
     *,
     settings: FitSettings,
     steps_done: int,
+    data_sha: str = "",
 ) -> dict[str, float]:
-    """Write the half-precision checkpoint that ranking reads; returns its metrics."""
-    halves = {name: w.astype(np.float16) for name, w in towers.weights().items()}
+    """Write the half-precision checkpoint that ranking reads; returns its metrics.
+
+    Args:
+        weights: of the networks.
+        material: whose validation songs set the curves.
+        out: the checkpoint.
+        settings: how the networks were trained.
+        steps_done: of all that they take.
+        data_sha: of what they learned from; that of ``material`` when empty.
+    """
+    halves = {name: w.astype(np.float16) for name, w in weights.items()}
     rounded = {name: w.astype(np.float32) for name, w in halves.items()}
     plain = FitCurves.plain(rules=settings.rules, drum_rules=settings.drum_rules)
     model = FitModel(dense_weights(rounded), settings.sizes, plain)
@@ -239,7 +281,8 @@ def publish(
     model = replace(model, curves=with_judge(model, drawn, seed=settings.seed + 1))
     metrics = {"steps_done": float(steps_done), **_measured(model, material, settings.seed)}
     record: dict[str, Plain] = {**settings.record(), **model.curves.record()}
-    info = CheckpointInfo("fit", record, material.data_sha, metrics)
+    record["calibrated_with"] = material.data_sha
+    info = CheckpointInfo("fit", record, data_sha or material.data_sha, metrics)
     tensors = {name: torch.from_numpy(values) for name, values in halves.items()}
     save_checkpoint(out, tensors, info=info)
     return metrics
@@ -253,11 +296,11 @@ def _measured(model: FitModel, material: FitMaterial, seed: int) -> dict[str, fl
         f"val.rank.{key}": float(ranks(ranker, pairs, semitones=semitones).mean())
         for key, semitones in (("key_given", KEY_GIVEN), ("any_key", ANY_KEY))
     }
-    drawn = material.val_whole(seed + 2)
+    drawn = ValidationSongs(model, material.val_whole(seed + 2))
     for bars in (8, 16):
-        true, foreign = judged_log_odds(model, drawn, bars=bars, seed=seed + 2)[JUDGED[1]]
-        if true.size and foreign.size:
-            metrics[f"val.calibration_error.{bars}_bars"] = reliability(true, foreign).error
+        for name, odds in judged_log_odds(model, drawn, bars=bars, seed=seed + 2).items():
+            if odds[0].size and odds[1].size:
+                metrics[f"val.calibration_error.{name}.{bars}_bars"] = reliability(*odds).error
     return metrics
 
 
@@ -277,6 +320,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache-dir", type=Path, default=None)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument(
+        "--recalibrate", type=Path, help="only fit the curves of this checkpoint anew"
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out: Path = given.out
@@ -286,6 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cache_dir=given.cache_dir,
         tell=_LOGGER.info,
     )
+    if given.recalibrate is not None:
+        _LOGGER.info("%s: %s", out, recalibrate(given.recalibrate, material, out))
+        return
     outcome = train_fit(
         material,
         out,

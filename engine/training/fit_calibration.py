@@ -1,67 +1,81 @@
 """From evidence to probabilities, fitted on validation songs as they meet in use.
 
-Whole songs are drawn under random sounds; a clip of each is asked for in a library of all, exactly
-as ranking does it: seven transpositions, every bar, the best placement of every stem. A logistic
-curve per pair and length of clip then gives the probability that the two belong together, at even
-odds of true and foreign (Platt 1999). Pairs of one composition are neither when they are not of one
-song. The same evidence of test songs gives the reliability of the scores.
+Clips of whole songs, drawn under random sounds, are asked for in a library of all of them
+(:mod:`engine.training.fit_questions`), exactly as ranking does it: every bar, the best placement of
+every stem. A logistic curve for each role and length of clip then gives the probability that clip
+and stem belong together, at even odds of true and foreign (Platt 1999). It counts evidence less the
+more places were tried. Pairs of one composition are neither when they are not of one song. The same
+evidence of test songs gives the reliability of the scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.models.exact import start_count
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import CURVE_BARS, PAIRS, Curve, FitCurves
-from engine.models.ranker import ClipFeatures, Fit, Search
-from engine.training.fit_check import pool_of, sounding
+from engine.models.fit_curves import ASKED, CURVE_BARS, Curve, FitCurves
+from engine.models.fit_groups import Members
+from engine.training.fit_questions import Answered, Question, ValidationSongs, bands
 from engine.training.fit_windows import SongRows, draw_song
 from engine.training.midi_corpus import MidiSong
 
 __all__ = [
+    "Numbers",
     "PairEvidence",
     "Reliability",
-    "by_stem",
     "calibrated",
-    "clip_of",
+    "curve_of",
+    "curves_of",
     "drawn_songs",
     "evidence",
     "group_log_odds",
+    "groove_evidence",
+    "logistic",
     "plain_curves",
-    "platt",
     "reliability",
 ]
 
-#: Transpositions that ranking tries by default.
-_KEYS: Final = tuple(range(-3, 4))
-#: A clip must sing in this share of its beats.
-_SINGING: Final = 0.3
 #: Bins of a reliability curve.
 _BINS: Final = 10
-_BEATS_PER_BAR: Final = 4
 #: A curve rises at least this much per unit of evidence.
 _LEAST_SLOPE: Final = 0.1
+#: Twice the places: odds that halve (Bonferroni, all places independent) or stay as they are.
+_DEAREST_PLACES: Final = -float(np.log(2))
+#: What holds coefficients back, of evidence in units of its spread, and the least such unit.
+_RIDGE, _LEAST_SPREAD = 1e-4, 1e-6
+#: Foreign groups drawn for each clip.
+_FOREIGN_GROUPS: Final = 20
+#: Slopes and offsets of a curve that nothing is known of.
+_NOTHING: Final = ((1.0,) * len(CURVE_BARS), (0.0,) * len(CURVE_BARS))
+
+#: Slope, offset and price of twice the places at one length.
+Numbers = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class PairEvidence:
-    """Evidence for every clip (row) with every stem (column); ``true`` marks what belongs.
+    """Evidence of clips with stems that belong, and with stems that do not.
 
     Args:
-        values: (clips, stems), NaN where there is none.
-        true: (clips, stems) bool.
-        foreign: (clips, stems) bool, of another composition.
+        true: (clips,) evidence.
+        true_places: (clips,) start bars × transpositions that each was chosen from.
+        foreign: (pairs,) of other compositions.
+        foreign_places: (pairs,) as above.
+        ranks: (clips,) share of the foreign stems with more evidence than the own one.
     """
 
-    values: NDArray[np.float32]
-    true: NDArray[np.bool_]
-    foreign: NDArray[np.bool_]
+    true: NDArray[np.float32]
+    true_places: NDArray[np.int64]
+    foreign: NDArray[np.float32]
+    foreign_places: NDArray[np.int64]
+    ranks: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,57 +109,73 @@ def drawn_songs(songs: Sequence[MidiSong], *, seed: int) -> list[SongRows]:
 
 
 def evidence(
-    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+    model: FitModel, songs: ValidationSongs, *, bars: int, seed: int
 ) -> dict[str, PairEvidence]:
-    """What ranking sees of each pair, for clips of ``bars`` bars; log odds where curves are set.
+    """What ranking sees of clip and stem, for clips of ``bars`` bars, by role.
 
-    With ``FitCurves.plain`` in the model it is bare evidence.
+    It is log odds where curves are set; with ``FitCurves.plain`` in the model, bare evidence.
     """
     ranker = FitRanker(model)
-    rng = np.random.default_rng([seed, bars])
-    groups = np.array([song.group for song in songs])
-    pools = {
-        role: pool_of([song.rows[role] for song in songs], role=role)
-        for role in ("harmonic", "drums")
-    }
-    search = Search(_KEYS, keep=len(songs))
-    found = {pair: np.full((len(songs), len(songs)), np.nan, np.float32) for pair in PAIRS}
-    for row, song in enumerate(songs):
-        clip = clip_of(song.rows["vocals"], bars, rng)
-        if clip is None:
-            continue
-        beds = by_stem(ranker.place(clip, pools["harmonic"], search))
-        drums = by_stem(ranker.place(clip, pools["drums"], search))
-        for index, fit in beds.items():
-            found["harmony"][row, index] = ranker.log_odds_of(fit)
-        for index, fit in drums.items():
-            found["clip_drums"][row, index] = ranker.log_odds_of(fit)
-        if row in beds and drums:
-            placed = [(pools["drums"], drums[index]) for index in drums]
-            own = [(pools["harmonic"], beds[row])]
-            found["stem_drums"][row, list(drums)] = ranker.grooves(own, placed, bars)[0]
-    true = np.eye(len(songs), dtype=np.bool_)
-    foreign = groups[:, None] != groups[None, :]
-    return {pair: PairEvidence(values, true, foreign) for pair, values in found.items()}
+    found: dict[str, PairEvidence] = {}
+    for number, role in enumerate(ASKED):
+        rng = np.random.default_rng([seed, bars, number])
+        asked = songs.without(role, bars, rng)
+        questions = (songs.question(asking, role, rng) for asking in asked)
+        found[role] = _gathered(ranker, [question for question in questions if question])
+    return found
+
+
+def groove_evidence(
+    model: FitModel, songs: ValidationSongs, *, bars: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of a voice's own bed with its own drums, and of the bed with foreign drums, as placed."""
+    ranker = FitRanker(model)
+    true, foreign = [], []
+    for bed, drums in bands(ranker, songs, bars, np.random.default_rng([seed, bars, 1])):
+        own = [(bed.question.pool, bed.placed[bed.question.own])]
+        placed = [(drums.question.pool, fit) for fit in drums.placed.values()]
+        found = dict(zip(drums.placed, ranker.grooves(own, placed, bars)[0].tolist(), strict=True))
+        true.append(found[drums.question.own])
+        foreign += [value for index, value in found.items() if drums.question.foreign[index]]
+    return np.array(true, np.float32), np.array(foreign, np.float32)
 
 
 def calibrated(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitCurves:
     """The curves of a model, from validation songs."""
+    asking = ValidationSongs(model, songs)
     plain = replace(model, curves=plain_curves(model))
-    fitted: dict[str, list[tuple[float, float]]] = {pair: [] for pair in PAIRS}
+    fitted: dict[str, list[Numbers | None]] = {role: [] for role in ASKED}
+    grooves: list[Numbers | None] = []
     for bars in CURVE_BARS:
-        for pair, seen in evidence(plain, songs, bars=bars, seed=seed).items():
-            fitted[pair].append(platt(*_classes(seen)))
-    pairs = {
-        pair: Curve(tuple(s for s, _ in numbers), tuple(o for _, o in numbers))
-        for pair, numbers in fitted.items()
-    }
-    curves = replace(plain_curves(model), pairs=pairs)
+        for role, seen in evidence(plain, asking, bars=bars, seed=seed).items():
+            places = seen.true_places, seen.foreign_places
+            fitted[role].append(logistic(seen.true, seen.foreign, places))
+        grooves.append(logistic(*groove_evidence(plain, asking, bars=bars, seed=seed)))
+    curves = replace(plain_curves(model), asked=curves_of(fitted), groove=curve_of(grooves))
     tuned = replace(model, curves=curves)
-    sums = [group_log_odds(tuned, songs, bars=bars, seed=seed + 1) for bars in (8, 16)]
+    sums = [group_log_odds(tuned, asking, bars=bars, seed=seed + 1) for bars in (8, 16)]
     true = np.concatenate([one for one, _ in sums])
     foreign = np.concatenate([other for _, other in sums])
     return replace(curves, group=_scale(true, foreign))
+
+
+def curves_of(fitted: Mapping[str, Sequence[Numbers | None]]) -> dict[str, Curve]:
+    """A curve for each role; where no song has the role, the first one's."""
+    first = next(iter(fitted.values()))
+    return {role: curve_of(numbers if any(numbers) else first) for role, numbers in fitted.items()}
+
+
+def curve_of(numbers: Sequence[Numbers | None]) -> Curve:
+    """A curve of what :func:`logistic` found at each of its lengths.
+
+    A length of which there was nothing takes what the nearest one has.
+    """
+    known = {bars: found for bars, found in zip(CURVE_BARS, numbers, strict=True) if found}
+    if not known:
+        return Curve(*_NOTHING)
+    nearest = [min(known, key=lambda one: abs(np.log2(one / bars))) for bars in CURVE_BARS]
+    slopes, offsets, places = zip(*(known[bars] for bars in nearest), strict=True)
+    return Curve(slopes, offsets, places)
 
 
 def plain_curves(model: FitModel) -> FitCurves:
@@ -154,22 +184,19 @@ def plain_curves(model: FitModel) -> FitCurves:
 
 
 def group_log_odds(
-    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+    model: FitModel, songs: ValidationSongs, *, bars: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Summed log odds of a clip's own bed and drums, and of a foreign bed with foreign drums.
-
-    The groove of a foreign bed with other drums is taken from another song's own bed.
-    """
-    seen = evidence(model, songs, bars=bars, seed=seed)
-    harmony, clip_drums, groove = (seen[pair].values for pair in PAIRS)
-    own = np.diagonal(harmony) + np.diagonal(clip_drums) + np.diagonal(groove)
-    rng = np.random.default_rng(seed)
-    beds, drums = (rng.integers(0, len(songs), (len(songs), 20)) for _ in range(2))
-    rows = np.arange(len(songs))[:, None]
-    other = harmony[rows, beds] + clip_drums[rows, drums] + groove[beds, drums]
-    apart = seen["harmony"].foreign
-    fair = apart[rows, beds] & apart[rows, drums] & apart[beds, drums] & np.isfinite(other)
-    return own[np.isfinite(own)].astype(np.float32), other[fair].astype(np.float32)
+    """Summed log odds of a voice with its own bed and drums, and with foreign beds and drums."""
+    ranker = FitRanker(model)
+    rng = np.random.default_rng([seed, bars, 2])
+    true, other = [], []
+    for band in bands(ranker, songs, bars, rng):
+        axes = [_own_and_foreign(answered, rng) for answered in band]
+        odds, _ = ranker.pair_odds(band[0].question.asking.clip, axes)
+        true.append(odds[0, 0])
+        size = min(odds.shape[0], odds.shape[1])
+        other += np.diagonal(odds)[1:size].tolist()
+    return np.array(true, np.float32), np.array(other, np.float32)
 
 
 def reliability(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> Reliability:
@@ -192,47 +219,94 @@ def reliability(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> Reli
     )
 
 
-def _classes(seen: PairEvidence) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Evidence of true and of foreign pairs."""
-    there = np.isfinite(seen.values)
-    return seen.values[seen.true & there], seen.values[seen.foreign & there]
+def logistic(
+    true: NDArray[np.float32],
+    foreign: NDArray[np.float32],
+    places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> Numbers | None:
+    """Slope, offset and price of twice the places under which both classes are most likely.
 
+    Both are weighted alike. Without ``places`` their price is 0; it is kept between 0 and the price
+    of places that have nothing to do with each other, and the slope above a least one.
 
-def clip_of(voice: NDArray[np.void], bars: int, rng: np.random.Generator) -> ClipFeatures | None:
-    """A stretch in which the voice sings, from a random bar; None when there is none."""
-    beats = bars * _BEATS_PER_BAR
-    singing = np.concatenate([[0], np.cumsum(sounding(voice))])
-    starts = np.arange(0, voice.size - beats + 1, _BEATS_PER_BAR)
-    share = (singing[starts + beats] - singing[starts]) / beats if starts.size else np.zeros(0)
-    good = starts[share >= _SINGING]
-    if not good.size:
-        return None
-    rows = voice[int(rng.choice(good)) :][:beats]
-    return ClipFeatures(rows, sounding(rows), _BEATS_PER_BAR)
+    Args:
+        true: evidence of pairs that belong.
+        foreign: evidence of pairs that do not.
+        places: how many each was chosen from, of both.
 
-
-def by_stem(fits: Sequence[Fit]) -> dict[int, Fit]:
-    """Placements by the number of their stem."""
-    return {fit.index: fit for fit in fits}
-
-
-def platt(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> tuple[float, float]:
-    """Logistic regression with both classes weighted alike, by Newton's method."""
-    x = np.concatenate([true, foreign]).astype(np.float64)
-    y = np.concatenate([np.ones(true.size), np.zeros(foreign.size)])
+    Returns:
+        None where one class is empty.
+    """
     if true.size == 0 or foreign.size == 0:
-        return 1.0, 0.0
-    weight = np.where(y > 0, 0.5 / true.size, 0.5 / foreign.size)
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    beta = np.zeros(2)
+        return None
+    x = np.concatenate([true, foreign]).astype(np.float64)
+    belongs = np.arange(x.size) < true.size
+    weight = np.where(belongs, 0.5 / true.size, 0.5 / foreign.size)
+    tried = np.zeros_like(x) if places is None else np.log2(np.concatenate(places))
+    spread = max(float(x.std()), _LEAST_SPREAD)
+    design = np.stack([x / spread, np.ones_like(x), tried], 1)
+    slope, offset, price = _newton(design, belongs, weight)
+    kept = float(np.clip(price, _DEAREST_PLACES, 0.0))
+    if kept != price:
+        slope, offset = _newton(design[:, :2], belongs, weight, kept * tried)
+    if slope / spread < _LEAST_SLOPE:  # says nothing about what belongs, but keeps the order
+        return _LEAST_SLOPE, -_LEAST_SLOPE * float(weight @ x), 0.0
+    return float(slope / spread), float(offset), kept
+
+
+def _newton(
+    design: NDArray[np.float64],
+    belongs: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    given: NDArray[np.float64] | float = 0.0,
+) -> NDArray[np.float64]:
+    """Weighted logistic regression of ``belongs`` by Newton's method.
+
+    All but the second column, the offset, are held back a little, so that classes that nothing
+    mixes have a finite answer.
+    """
+    beta = np.zeros(design.shape[1])
+    ridge = np.where(np.arange(beta.size) == 1, 0.0, _RIDGE)
     for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        gradient = design.T @ (weight * (y - p)) - 1e-4 * np.array([beta[0], 0.0])
+        p = 1 / (1 + np.exp(-np.clip(design @ beta + given, -30, 30)))
+        gradient = design.T @ (weight * (belongs - p)) - ridge * beta
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design
-        beta = beta + np.linalg.solve(curvature + np.diag([1e-4, 1e-9]), gradient)
-    if beta[0] < _LEAST_SLOPE:  # says nothing about what belongs, but keeps the order
-        return _LEAST_SLOPE, -_LEAST_SLOPE * float(weight @ x)
-    return float(beta[0]), float(beta[1])
+        beta = beta + np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
+    return beta
+
+
+def _gathered(ranker: FitRanker, questions: Sequence[Question]) -> PairEvidence:
+    """The evidence of all stems of all questions."""
+    true, foreign, ranks = [], [], []
+    for question in questions:
+        placed = question.placed(ranker)
+        index = np.array(sorted(placed))
+        loops = np.array([placed[i].loop_bars for i in index.tolist()])
+        places = start_count(question.pool.bars[index], loops, start_step=1)
+        if question.pool.transposable:
+            places *= len(question.search.semitones)
+        odds = np.array([ranker.log_odds_of(placed[i]) for i in index.tolist()], np.float32)
+        own, apart = index == question.own, question.foreign[index]
+        true.append((odds[own], places[own]))
+        foreign.append((odds[apart], places[apart]))
+        ranks.append(float(np.mean(odds[apart] > odds[own])) if apart.any() else np.nan)
+    return PairEvidence(*_columns(true), *_columns(foreign), np.array(ranks))
+
+
+def _columns(
+    parts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    values = [np.zeros(0, np.float32), *(value for value, _ in parts)]
+    places = [np.zeros(0, np.int64), *(place for _, place in parts)]
+    return np.concatenate(values), np.concatenate(places)
+
+
+def _own_and_foreign(answered: Answered, rng: np.random.Generator) -> Members:
+    """The clip's own stem, then some foreign ones."""
+    question, placed = answered.question, answered.placed
+    there = [index for index in placed if question.foreign[index]]
+    drawn = rng.permutation(there)[:_FOREIGN_GROUPS].tolist()
+    return [(question.pool, placed[index]) for index in (question.own, *drawn)]
 
 
 def _scale(true: NDArray[np.float32], foreign: NDArray[np.float32]) -> float:

@@ -19,20 +19,19 @@ from numpy.typing import NDArray
 
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import CURVE_BARS, JUDGED, Curve, FitCurves
+from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, PITCHED, FitCurves
 from engine.models.fit_groups import Members
-from engine.models.ranker import ClipFeatures, Fit, Search
-from engine.training.fit_calibration import by_stem, clip_of, platt
-from engine.training.fit_check import pool_of
+from engine.training.fit_calibration import Numbers, curves_of, logistic
+from engine.training.fit_questions import Answered, ValidationSongs, bands
 from engine.training.fit_windows import SongRows
 
 __all__ = ["JudgedGroups", "judge_weight", "judged_groups", "judged_log_odds", "with_judge"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_KEYS: Final = tuple(range(-3, 4))
-#: Clips that the weight is chosen on [bars].
+#: Clips that the weight is chosen on [bars], and what they ask for.
 _WEIGHED_BARS: Final = (8, 16)
+_WEIGHED: Final = ("harmonic", GROUP)
 _WEIGHTS: Final = np.linspace(0.0, 3.0, 61)
 #: What weighted sums may be multiplied by, so that only the judge's share is compared.
 _SCALES: Final = np.geomspace(0.2, 5.0, 33)
@@ -40,6 +39,10 @@ _SCALES: Final = np.geomspace(0.2, 5.0, 33)
 _ALONE, _WITH_DRUMS = (40, 23), (4, 3)
 #: Gain in log likelihood per question below which the judge is not worth asking.
 _WORTH: Final = 1e-3
+
+
+#: (groups,) odds and opinions.
+Groups = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,61 +67,41 @@ def with_judge(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitC
     are none at all of one kind of group, too few songs could be told apart, and the judge is not
     asked.
     """
-    seen = {bars: judged_groups(model, songs, bars=bars, seed=seed) for bars in CURVE_BARS}
-    if not all(any(seen[bars][name].odds.size for bars in CURVE_BARS) for name in JUDGED):
+    asking = ValidationSongs(model, songs)
+    seen = {bars: judged_groups(model, asking, bars=bars, seed=seed) for bars in CURVE_BARS}
+    if not all(any(seen[bars][name].odds.size for bars in CURVE_BARS) for name in _WEIGHED):
         _LOGGER.warning("Too few songs validate to weigh the judge; scores do without it.")
         return model.curves
-    chosen = [seen[bars][name] for bars in _WEIGHED_BARS for name in JUDGED]
+    chosen = [seen[bars][name] for bars in _WEIGHED_BARS for name in _WEIGHED]
     weight = judge_weight([groups for groups in chosen if groups.odds.size])
-    curves: dict[str, Curve] = {}
-    for name in JUDGED:
-        asked = np.array([bars for bars in CURVE_BARS if seen[bars][name].odds.size])
-        nearest = [int(asked[np.abs(np.log2(asked / bars)).argmin()]) for bars in CURVE_BARS]
-        fitted = [_curve(seen[bars][name], weight) for bars in nearest]
-        curves[name] = Curve(tuple(s for s, _ in fitted), tuple(o for _, o in fitted))
-    return replace(model.curves, judge=weight, judged=curves)
+    fitted = {name: [_fitted(seen[bars][name], weight) for bars in CURVE_BARS] for name in JUDGED}
+    return replace(model.curves, judge=weight, judged=curves_of(fitted))
 
 
 def judged_groups(
-    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+    model: FitModel, songs: ValidationSongs, *, bars: int, seed: int
 ) -> dict[str, JudgedGroups]:
     """What towers and judge say of each question's groups, by the names of :data:`JUDGED`.
 
     With few songs there are fewer foreign groups in a question, of both kinds.
     """
     ranker = FitRanker(model)
-    rng = np.random.default_rng([seed, bars, 1])
-    names = np.array([song.group for song in songs])
-    counts = [_as_many(wanted, len(set(names)) - 1) for wanted in (_ALONE, _WITH_DRUMS)]
-    pools = {
-        role: pool_of([song.rows[role] for song in songs], role=role)
-        for role in ("harmonic", "drums")
-    }
-    search = Search(_KEYS, keep=len(songs))
-    found: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
-        name: [] for name in JUDGED
-    }
-    for row, song in enumerate(songs):
-        clip = clip_of(song.rows["vocals"], bars, rng)
-        if clip is None:
-            continue
-        placed = {role: by_stem(ranker.place(clip, pool, search)) for role, pool in pools.items()}
-        foreign = names != names[row]
-        for name, (best, others) in zip(JUDGED, counts, strict=True):
-            roles = ("harmonic",) if name == JUDGED[0] else ("harmonic", "drums")
-            axes = [
-                [
-                    (pools[role], fit)
-                    for fit in _drawn(placed[role], row, foreign, best, others, rng)
-                ]
-                for role in roles
-            ]
-            if all(len(axis) == 1 + best + others for axis in axes):
-                found[name].append(_answers(ranker, clip, axes, best))
-    return {
-        name: _stacked(found[name], 1 + best ** (number + 1))
-        for number, (name, (best, _)) in enumerate(zip(JUDGED, counts, strict=True))
-    }
+    there = songs.compositions - 1
+    alone, together = (_as_many(wanted, there) for wanted in (_ALONE, _WITH_DRUMS))
+    found: dict[str, JudgedGroups] = {}
+    for number, role in enumerate(PITCHED):
+        rng = np.random.default_rng([seed, bars, 3, number])
+        asked = (songs.question(one, role, rng) for one in songs.without(role, bars, rng))
+        answers = [
+            _answers(ranker, [Answered(question, question.placed(ranker))], alone, rng)
+            for question in asked
+            if question is not None
+        ]
+        found[role] = _stacked(answers, 1 + alone[0])
+    rng = np.random.default_rng([seed, bars, 3, len(PITCHED)])
+    answers = [_answers(ranker, band, together, rng) for band in bands(ranker, songs, bars, rng)]
+    found[GROUP] = _stacked(answers, 1 + together[0] ** 2)
+    return found
 
 
 def _as_many(wanted: tuple[int, int], there: int) -> tuple[int, int]:
@@ -130,7 +113,7 @@ def _as_many(wanted: tuple[int, int], there: int) -> tuple[int, int]:
 
 
 def judged_log_odds(
-    model: FitModel, songs: Sequence[SongRows], *, bars: int, seed: int
+    model: FitModel, songs: ValidationSongs, *, bars: int, seed: int
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Log odds of true and of random foreign groups as ranking scores them, by kind of group."""
     found = {}
@@ -159,37 +142,31 @@ def _likelihood(groups: JudgedGroups, weight: float) -> float:
     return float((scaled[:, :, 0] - log_sums).mean(axis=1).max())
 
 
-def _curve(groups: JudgedGroups, weight: float) -> tuple[float, float]:
+def _fitted(groups: JudgedGroups, weight: float) -> Numbers | None:
     total = groups.odds + np.float32(weight) * groups.opinion
-    return platt(total[:, 0], total[:, groups.best :].ravel())
-
-
-def _drawn(
-    placed: dict[int, Fit],
-    row: int,
-    foreign: NDArray[np.bool_],
-    best: int,
-    others: int,
-    rng: np.random.Generator,
-) -> list[Fit]:
-    """The own stem, the best foreign ones and random foreign ones; fewer when there are not."""
-    if row not in placed:
-        return []
-    ranked = [index for index in placed if foreign[index]]
-    rest = rng.permutation(ranked[best:])[:others].tolist()
-    return [placed[index] for index in (row, *ranked[:best], *rest)]
+    return logistic(total[:, 0], total[:, groups.best :].ravel())
 
 
 def _answers(
-    ranker: FitRanker, clip: ClipFeatures, axes: Sequence[Members], best: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(groups,) odds and opinions: the true group, foreign ones of the best, of the random."""
+    ranker: FitRanker,
+    answered: Sequence[Answered],
+    counts: tuple[int, int],
+    rng: np.random.Generator,
+) -> Groups | None:
+    """(groups,) odds and opinions: the true group, foreign ones of the best, of the random.
+
+    None where there are not enough foreign stems.
+    """
+    best, others = counts
+    axes = [_drawn(one, counts, rng) for one in answered]
+    if any(len(axis) < 1 + best + others for axis in axes):
+        return None
+    clip = answered[0].question.asking.clip
     odds, _ = ranker.pair_odds(clip, axes)
     opinion = ranker.opinions(clip, axes, odds)
     if opinion is None:
         raise ValueError("groups without a pitched stem have no judge")
-    size = len(axes[0])
-    kinds = ([0], range(1, 1 + best), range(1 + best, size))
+    kinds = ([0], range(1, 1 + best), range(1 + best, 1 + best + others))
     order = np.concatenate(
         [
             np.ravel_multi_index(np.ix_(*[np.array(kind)] * len(axes)), odds.shape).ravel()
@@ -199,10 +176,18 @@ def _answers(
     return odds.ravel()[order], opinion.ravel()[order]
 
 
-def _stacked(
-    answers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], best: int
-) -> JudgedGroups:
+def _drawn(answered: Answered, counts: tuple[int, int], rng: np.random.Generator) -> Members:
+    """The own stem, the best foreign ones, and random ones of all foreign ones, also the best."""
+    question, placed = answered.question, answered.placed
+    ranked = [index for index in placed if question.foreign[index]]
+    rest = rng.permutation(ranked)[: counts[1]].tolist()
+    chosen = (question.own, *ranked[: counts[0]], *rest)
+    return [(question.pool, placed[index]) for index in chosen]
+
+
+def _stacked(answers: Sequence[Groups | None], best: int) -> JudgedGroups:
+    whole = [one for one in answers if one is not None]
     nothing = np.zeros((0, best), np.float32)
-    if not answers:
+    if not whole:
         return JudgedGroups(nothing, nothing, best)
-    return JudgedGroups(np.stack([a for a, _ in answers]), np.stack([b for _, b in answers]), best)
+    return JudgedGroups(np.stack([a for a, _ in whole]), np.stack([b for _, b in whole]), best)

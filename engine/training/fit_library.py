@@ -43,6 +43,12 @@ __all__ = [
 _BEATS_PER_BAR: Final = 4
 _NEEDED: Final[tuple[Role, ...]] = ("vocals", "harmonic", "drums")
 _READ: Final[tuple[Role, ...]] = (*_NEEDED, "bass", "other")
+#: Stems that may ask beside the voice, and the roles that each holds.
+_ASKING: Final[Mapping[Role, frozenset[str]]] = {
+    "harmonic": frozenset({"bass", "other"}),
+    "bass": frozenset({"bass"}),
+    "other": frozenset({"other"}),
+}
 #: A window counts when its query sounds in this share of its beats, and its bed in that.
 _SINGING, _PLAYING = 0.3, 0.5
 #: Shares of the windows whose bed has no bass, or is nothing but bass.
@@ -246,7 +252,13 @@ def whole_songs(songs: Sequence[AnalysedSong]) -> list[SongRows]:
 
 def _rows_of(song: AnalysedSong) -> SongRows:
     beats = song.stems["harmonic"].active.size // _BEATS_PER_BAR * _BEATS_PER_BAR
-    return SongRows(song.group, {role: song.stems[role].beats(0, beats) for role in _NEEDED})
+    rows: dict[str, Rows] = {
+        role: stem.beats(0, beats) for role, stem in song.stems.items() if role in _READ
+    }
+    asking = {role: rows[role] for role in _ASKING if role in rows}
+    return SongRows(
+        song.group, rows, tuple((_ASKING[role], table) for role, table in asking.items())
+    )
 
 
 def _song_of(

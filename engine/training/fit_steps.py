@@ -7,7 +7,7 @@ First the towers learn (:mod:`engine.training.fit_loss`), then the judge
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
@@ -75,6 +75,24 @@ class FitSettings:
         """As it is written into checkpoints; the number of threads changes nothing."""
         plain = {k: v for k, v in asdict(self).items() if k not in ("sizes", "threads")}
         return {**plain, **asdict(self.sizes)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Plain]) -> FitSettings:
+        """The settings that :meth:`record` wrote.
+
+        Raises:
+            ValueError: one is missing, or of another type.
+        """
+        try:
+            sizes = {name: record[name] for name in FitSizes.__dataclass_fields__}
+            own = set(cls.__dataclass_fields__) - {"sizes", "threads"}
+            others = {name: record[name] for name in own}
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]} is not told") from error
+        wrong = [n for n, v in {**sizes, **others}.items() if type(v) not in (int, float)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not a number")
+        return cls(FitSizes(**sizes), **others)  # type: ignore[arg-type]
 
     @property
     def tower_steps(self) -> int:

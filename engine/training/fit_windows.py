@@ -49,6 +49,8 @@ _DRONE: Final = 0.05
 _OTHER_BAND: Final = 0.35
 #: Share of the windows in which some parts ask for the others, and of those that hear the drums.
 _PARTS, _WITH_DRUMS = 0.3, 0.5
+#: Mixes of some parts of a whole song.
+_MIXES: Final = 3
 #: Share of the voices that are doubled, and by which intervals [semitones].
 _DOUBLED: Final = 0.2
 _DOUBLES: Final = (-12, -5, -4, -3, 3, 4, 12)
@@ -65,10 +67,18 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, eq=False)
 class SongRows:
-    """A whole song as feature rows of ``vocals``, ``harmonic`` and ``drums``, of equal length."""
+    """A whole song as feature rows of equal length.
+
+    Args:
+        group: the composition.
+        rows: of every role that it has: ``vocals``, ``harmonic`` and ``drums`` always, ``bass``
+            and ``other`` where there are such parts.
+        mixes: some of its parts together, which may ask for the others, and the roles they hold.
+    """
 
     group: str
     rows: Mapping[str, Rows]
+    mixes: tuple[tuple[frozenset[str], Rows], ...] = ()
 
 
 def draw_window(
@@ -165,14 +175,36 @@ def draw_song(song: MidiSong, rng: np.random.Generator) -> SongRows | None:
     if not parts or beats < WINDOW_BEATS:
         return None
     sung = note_powers(song.notes["vocals"], 0.0, beats, draw_sound(rng, voice=True), rng)
-    return SongRows(
-        song.group,
-        {
-            "vocals": mixed_rows([sung], rng=rng, floor=_floor(rng)),
-            "harmonic": _stem_of(parts, 0.0, beats, rng),
-            "drums": drums_rows(song.notes["drums"], 0.0, beats, rng),
-        },
-    )
+    rows = {
+        "vocals": mixed_rows([sung], rng=rng, floor=_floor(rng)),
+        "harmonic": _stem_of(parts, 0.0, beats, rng),
+        "drums": drums_rows(song.notes["drums"], 0.0, beats, rng),
+    }
+    for role in ("bass", "other"):
+        if song.notes[role].size:
+            rows[role] = _stem_of(_by_part(song.notes[role]), 0.0, beats, rng)
+    return SongRows(song.group, rows, _mixes(song, beats, rows["drums"], rng))
+
+
+def _mixes(
+    song: MidiSong, beats: int, drums: Rows, rng: np.random.Generator
+) -> tuple[tuple[frozenset[str], Rows], ...]:
+    """Some parts of a whole song together, drawn a few times, with or without its drums."""
+    parts = [
+        (role, notes)
+        for role in ("vocals", "bass", "other")
+        for notes in _by_part(song.notes[role])
+    ]
+    found = []
+    for _ in range(_MIXES):
+        asking = rng.permutation(len(parts))[: int(rng.integers(1, max(len(parts), 2)))]
+        rows = _stem_of([parts[i][1] for i in asking], 0.0, beats, rng)
+        held_by = {parts[i][0] for i in asking}
+        if rng.random() < _WITH_DRUMS:
+            rows["onsets"] = np.maximum(rows["onsets"], drums["onsets"])
+            held_by.add("drums")
+        found.append((frozenset(held_by), rows))
+    return tuple(found)
 
 
 def _by_part(notes: Rows) -> list[Rows]:

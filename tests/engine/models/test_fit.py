@@ -10,7 +10,7 @@ import torch
 from engine.errors import MissingDependency
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import load_fit
-from engine.models.fit_curves import JUDGED, Curve, FitCurves
+from engine.models.fit_curves import JUDGED, PITCHED, Curve, FitCurves
 from engine.models.fit_net import PITCH_INPUTS, FitSizes, beat_input, shapes_of
 from engine.models.ranker import Search
 from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
@@ -21,11 +21,11 @@ SIZES = FitSizes(
     channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=3, judge_width=5
 )
 CURVES = FitCurves(
-    {
-        "harmony": Curve((12.0,) * 4, (-6.0,) * 4),
-        "clip_drums": Curve((2.0,) * 4, (-1.0,) * 4),
-        "stem_drums": Curve((11.0,) * 4, (-5.0,) * 4),
+    asked={
+        **dict.fromkeys(PITCHED, Curve((12.0,) * 4, (-6.0,) * 4)),
+        "drums": Curve((2.0,) * 4, (-1.0,) * 4),
     },
+    groove=Curve((11.0,) * 4, (-5.0,) * 4),
     group=0.8,
     rules=0.1,
     drum_rules=1.0,
@@ -174,7 +174,18 @@ def test_checkpoints_that_cannot_be_trusted_are_refused(tmp_path: Path) -> None:
         assert error.value.code == code
 
 
-@pytest.mark.parametrize("name", ["channels", "judge_width", "harmony.slope.4", "group.scale"])
+def test_curves_of_an_older_dawlink_are_refused_with_the_command_that_fits_them(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "fit.safetensors", **{"harmony.slope.4": 22.9})
+    with pytest.raises(MissingDependency, match="curves of an older dawlink") as error:
+        load_fit(path)
+    assert "--recalibrate" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "name", ["channels", "judge_width", "asked.harmonic.slope.4", "group.scale"]
+)
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: f"{value!r:.9}")
 def test_numbers_that_cannot_be_meant_are_refused(tmp_path: Path, name: str, value: Plain) -> None:
     path = written(tmp_path / "fit.safetensors", **{name: value})

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from engine.models.fit_curves import CURVE_BARS, JUDGED, PAIRS, Curve, FitCurves, probability
+from engine.models.fit_curves import ASKED, CURVE_BARS, JUDGED, Curve, FitCurves, probability
 
 CURVE = Curve((2.0, 4.0, 6.0, 8.0), (-1.0, -1.0, -2.0, -4.0))
 
@@ -29,14 +31,15 @@ def test_a_curve_is_read_between_the_lengths_it_was_fitted_at(
 
 
 def test_curves_survive_their_record() -> None:
+    priced = Curve(CURVE.slopes, CURVE.offsets, (-0.1, -0.2, -0.3, -0.4))
     curves = FitCurves(
-        dict.fromkeys(PAIRS, CURVE), 0.7, 0.2, 0.9, 1.3, dict.fromkeys(JUDGED, CURVE)
+        dict.fromkeys(ASKED, priced), CURVE, 0.7, 0.2, 0.9, 1.3, dict.fromkeys(JUDGED, CURVE)
     )
     record = curves.record()
     assert FitCurves.of(record) == curves
-    assert len(record) == 4 + 2 * len((*PAIRS, *JUDGED)) * len(CURVE_BARS)
-    del record["stem_drums.offset.16"]
-    with pytest.raises(KeyError, match=r"stem_drums\.offset\.16"):
+    assert len(record) == 4 + 3 * len((*ASKED, "groove", *JUDGED)) * len(CURVE_BARS)
+    del record["groove.offset.16"]
+    with pytest.raises(KeyError, match=r"groove\.offset\.16"):
         FitCurves.of(record)
 
 
@@ -46,6 +49,28 @@ def test_probabilities_stay_inside_and_keep_the_order() -> None:
     assert np.all((found > 0) & (found < 1))
     assert np.all(np.diff(found) >= 0)
     assert found[3] == 0.5
+
+
+def test_what_was_chosen_from_more_places_is_worth_less() -> None:
+    priced = Curve(CURVE.slopes, CURVE.offsets, (-0.2, -0.4, -0.4, -0.4))
+    evidence = np.full(4, 0.5, np.float32)
+    found = priced.log_odds(evidence, 8, np.array([1, 2, 4, 64]))
+    np.testing.assert_allclose(found, 1.0 - 0.4 * np.array([0, 1, 2, 6]), atol=1e-6)
+    np.testing.assert_allclose(priced.log_odds(evidence, 8), 1.0)
+    np.testing.assert_allclose(priced.log_odds(evidence, 4, 8), [-0.6] * 4, atol=1e-6)
+
+
+def test_roles_have_curves_of_their_own_and_sums_are_read_as_harmony() -> None:
+    curves = FitCurves.plain(rules=0.1)
+    asked = {role: Curve((float(n),) * 4, (0.0,) * 4) for n, role in enumerate(ASKED)}
+    judged = {name: Curve((float(n),) * 4, (0.0,) * 4) for n, name in enumerate(JUDGED)}
+    curves = replace(curves, asked=asked, judged=judged)
+    assert curves.of_role("bass") == asked["bass"]
+    assert curves.of_role("mix") == asked["harmonic"]
+    assert curves.of_role("percussion") == asked["drums"]
+    assert curves.of_judged(["vocals"]) == judged["vocals"]
+    assert curves.of_judged(["mix"]) == judged["harmonic"]
+    assert curves.of_judged(["bass", "drums"]) == judged["group"]
 
 
 def test_a_curve_needs_every_length() -> None:

@@ -12,7 +12,7 @@ import torch
 from engine.errors import MissingDependency, SomeItemsFailed, UnusableInput, UsageError
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel, load_fit
-from engine.models.fit_curves import CURVE_BARS, FitCurves
+from engine.models.fit_curves import ASKED, CURVE_BARS, FitCurves
 from engine.models.fit_net import (
     PITCH_INPUTS,
     dense_weights,
@@ -20,8 +20,8 @@ from engine.models.fit_net import (
     rhythm_tower,
 )
 from engine.training import fit, fit_windows
-from engine.training.checkpoints import load_checkpoint
-from engine.training.fit import train_fit
+from engine.training.checkpoints import load_checkpoint, save_checkpoint
+from engine.training.fit import recalibrate, train_fit
 from engine.training.fit_calibration import calibrated, drawn_songs, reliability
 from engine.training.fit_check import bootstrap, midi_pairs, ranks
 from engine.training.fit_data import FitBank, make_bank
@@ -118,8 +118,11 @@ def test_a_little_training_beats_chance_on_songs_never_seen() -> None:
     towers = train_towers(RollWindows(train), settings=QUICK)
     plain = FitModel(dense_weights(towers.weights()), TINY, FitCurves.plain(rules=0.1))
     curves = calibrated(plain, drawn_songs(train[:8], seed=1), seed=1)
-    assert len(curves.pairs["harmony"].slopes) == len(CURVE_BARS)
-    assert all(slope > 0 for curve in curves.pairs.values() for slope in curve.slopes)
+    assert set(curves.asked) == set(ASKED)
+    assert all(slope > 0 for curve in curves.asked.values() for slope in curve.slopes)
+    assert min(curves.asked["harmonic"].places) < 0
+    assert all(-0.7 < price <= 0 for curve in curves.asked.values() for price in curve.places)
+    assert curves.groove.places == (0.0,) * len(CURVE_BARS)
     ranker = FitRanker(replace(plain, curves=curves))
     found = ranks(ranker, unseen, semitones=range(-6, 6))
     assert bootstrap(found, unseen.groups).high < 0.4
@@ -286,3 +289,23 @@ def test_another_band_plays_under_the_same_voice(monkeypatch: pytest.MonkeyPatch
     own, turned = bed(1, None), np.roll(bed(1, band).reshape(-1, 12), -6, axis=1).ravel()
     assert own @ turned / np.linalg.norm(own) / np.linalg.norm(turned) > 0.7
     assert own @ turned > own @ bed(1, band)
+
+
+def test_curves_are_fitted_anew_and_the_networks_stay(tmp_path: Path) -> None:
+    songs = [made_up_song(seed) for seed in range(9)]
+    write_corpus(tmp_path / "corpus", songs, val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    train_fit(material, old, settings=FEW)
+    metrics = recalibrate(old, material, new)
+    before, after = (load_checkpoint(path, kind="fit") for path in (old, new))
+    assert after.tensors.keys() == before.tensors.keys()
+    assert all(torch.equal(after.tensors[name], before.tensors[name]) for name in before.tensors)
+    assert after.info.settings == before.info.settings
+    assert after.info.data_sha == before.info.data_sha
+    assert metrics == after.info.metrics == before.info.metrics
+    assert load_fit(new).curves == load_fit(old).curves
+    broken = {k: v for k, v in before.info.settings.items() if k != "lessons"}
+    save_checkpoint(old, before.tensors, info=replace(before.info, settings=broken))
+    with pytest.raises(MissingDependency, match="is not told"):
+        recalibrate(old, material, new)

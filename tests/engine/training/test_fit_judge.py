@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import CURVE_BARS, JUDGED, FitCurves
+from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, FitCurves
 from engine.models.fit_judge import JudgeGroups, JudgePart, judge
 from engine.models.fit_net import PITCH_INPUTS, FitSizes, dense_weights, pitch_tower
 from engine.training.fit_calibration import drawn_songs
@@ -18,6 +18,7 @@ from engine.training.fit_judge_calibration import (
     with_judge,
 )
 from engine.training.fit_loss import inner_window
+from engine.training.fit_questions import ValidationSongs
 from engine.training.fit_towers import FitTowers
 from tests.engine.training.scores import made_up_song
 
@@ -99,7 +100,7 @@ def test_a_good_judge_is_given_weight_and_a_random_one_none() -> None:
 
 
 def test_curves_are_fitted_for_every_length_and_kind_of_group() -> None:
-    songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(70)], seed=1)
+    songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(16)], seed=1)
     plain = FitModel(
         dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
     )
@@ -109,6 +110,22 @@ def test_curves_are_fitted_for_every_length_and_kind_of_group() -> None:
     assert all(slope > 0 for curve in curves.judged.values() for slope in curve.slopes)
 
 
+def test_curves_are_fitted_to_all_foreign_groups_not_only_to_bad_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Were the best left out, scores would say too much."""
+    songs = drawn_songs([made_up_song(seed, bars=24) for seed in range(40)], seed=1)
+    plain = FitModel(
+        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
+    )
+    monkeypatch.setattr("engine.training.fit_judge_calibration._ALONE", (20, 16))
+    monkeypatch.setattr("engine.training.fit_judge_calibration.PITCHED", ("harmonic",))
+    seen = judged_groups(plain, ValidationSongs(plain, songs), bars=8, seed=1)["harmonic"]
+    best, drawn = seen.odds[:, 1 : seen.best], seen.odds[:, seen.best :]
+    above = (drawn >= np.median(best, axis=1, keepdims=True)).mean()
+    assert 0.15 < above < 0.4  # a quarter of all 39 foreign ones
+
+
 def test_few_songs_have_fewer_foreign_groups_and_two_have_no_judge(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -116,9 +133,10 @@ def test_few_songs_have_fewer_foreign_groups_and_two_have_no_judge(
     plain = FitModel(
         dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
     )
-    seen = judged_groups(plain, songs, bars=8, seed=1)
-    alone, group = (seen[name] for name in JUDGED)
-    assert alone.odds.shape == (12, 12)  # its own bed and those of the other eleven
+    seen = judged_groups(plain, ValidationSongs(plain, songs), bars=8, seed=1)
+    alone, group = seen["harmonic"], seen[GROUP]
+    assert alone.odds.shape[1] == 12  # its own bed, and as many as there are of other songs
+    assert alone.odds.shape[0] >= 12  # voices, and mixes of parts without harmony
     assert alone.best == 1 + 11 * 40 // 63
     assert group.odds.shape == (12, 1 + 4 * 4 + 3 * 3)
     curves = with_judge(plain, songs, seed=1)

@@ -174,4 +174,7 @@ def test_a_library_is_read_with_its_list_and_useless_songs_are_named(tmp_path: P
     whole = whole_songs(songs)
     assert [set(song.rows) for song in whole] == [set(ROLES)] * 3
     assert all(len(table) == 96 for song in whole for table in song.rows.values())
+    asking = [(holds, table) for song in whole for holds, table in song.mixes]
+    assert {"bass", "other"} in [set(holds) for holds, _ in asking]
+    assert all(len(table) == 96 for _, table in asking)
     assert found.sha != replace(found, split="val").sha
