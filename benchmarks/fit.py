@@ -74,6 +74,8 @@ def show_reliability(model: FitModel, songs: Sequence[MidiSong], picture: Path) 
             own, foreign = (
                 np.concatenate(part) for part in zip(*(found[name] for found in odds), strict=True)
             )
+            if not own.size or not foreign.size:
+                continue
             curves[name, bars] = reliability(own, foreign)
             middle = float(probability(np.median(foreign)))
             line = f"  {bars:2d} bars, {name:8s}: {curves[name, bars].error:.3f} {middle:.2f}"
@@ -92,7 +94,7 @@ def _draw(curves: dict[tuple[str, int], Reliability], picture: Path) -> None:
     figure, axes = pyplot.subplots(1, len(JUDGED), figsize=(15, 3.6), sharey=True)
     for axis, kind in zip(axes, JUDGED, strict=True):
         axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-        for bars in CURVE_BARS:
+        for bars in [bars for bars in CURVE_BARS if (kind, bars) in curves]:
             curve = curves[kind, bars]
             label = f"{bars} bars, error {curve.error:.3f}"
             axis.plot(curve.predicted, curve.found, marker="o", markersize=3, label=label)

@@ -25,9 +25,9 @@ __all__ = [
     "by_pool",
     "place_exactly",
     "placed_rows",
+    "places_tried",
     "rule_scores",
     "smaller_first",
-    "start_count",
 ]
 
 
@@ -154,18 +154,24 @@ def best_starts(
     return ranked[:, first[:-1] + bars].argmax(axis=0), bars
 
 
-def start_count(
-    bars: NDArray[np.int64], loop_bars: NDArray[np.int64] | int, *, start_step: int
+def places_tried(
+    pool: RolePool,
+    indices: NDArray[np.int64],
+    loop_bars: NDArray[np.int64] | int,
+    semitones: Sequence[int],
 ) -> NDArray[np.int64]:
-    """(stems,) how many start bars :func:`best_starts` chooses from.
+    """(stems,) from how many places the best one of each of the stems ``indices`` is chosen.
+
+    They are the start bars of :func:`best_starts`, each in all transpositions of pitched stems.
 
     Args:
-        bars: (stems,) length of each stem.
+        pool: of the stems.
+        indices: the stems.
         loop_bars: bars that must be left from a start on.
-        start_step: starts are on every ``start_step``-th bar of a stem.
+        semitones: the transpositions tried.
     """
-    count: NDArray[np.int64] = (bars - loop_bars) // start_step + 1
-    return count
+    starts: NDArray[np.int64] = (pool.bars[indices] - loop_bars) // pool.start_step + 1
+    return starts * len(semitones) if pool.transposable else starts
 
 
 def place_exactly(

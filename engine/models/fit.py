@@ -32,9 +32,9 @@ from engine.models.exact import (
     best_starts,
     by_pool,
     placed_rows,
+    places_tried,
     rule_scores,
     smaller_first,
-    start_count,
 )
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_coarse import coarse_scores, embedding_windows
@@ -90,7 +90,10 @@ class FitRanker:
         if chosen.size > _PRESELECTED_SHARE * search.keep:
             windows = self._windows(pool, chosen)
             coarse = coarse_scores(query, windows, shifts, beats_per_bar=pool.beats_per_bar)
-            order = np.argsort(-coarse, kind="stable")[: _PRESELECTED_SHARE * search.keep]
+            loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen])
+            places = places_tried(pool, chosen, loops, shifts)
+            rough = self._model.curves.of_role(pool.role).log_odds(coarse, clip.bars, places)
+            order = np.argsort(-rough, kind="stable")[: _PRESELECTED_SHARE * search.keep]
             chosen = np.sort(chosen[order])
         loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen])
         asked = prepare(clip)
@@ -111,10 +114,8 @@ class FitRanker:
         opinion = self.opinions(clip, axes, odds) if curves.judge and odds.size else None
         if opinion is not None:
             reasons.append(opinion)
-            curve = curves.of_judged([members[0][0].role for members in axes])
-            odds = curve.log_odds(odds + np.float32(curves.judge) * opinion, clip.bars)
-        elif len(axes) > 1:
-            odds = odds * np.float32(curves.group)
+        roles = [members[0][0].role for members in axes]
+        odds = curves.of_groups(roles, odds, opinion, clip.bars)
         if reasons:
             learned = np.mean([probability(reason) for reason in reasons], axis=0)
             parts = {**parts, "learned": learned.astype(np.float32)}
@@ -157,8 +158,8 @@ class FitRanker:
             return []
         evidence = self._drum_evidence(clip, [(pool, fit) for fit in fits])
         index, loops = np.array([(fit.index, fit.loop_bars) for fit in fits], np.int64).T
-        places = start_count(pool.bars[index], loops, start_step=pool.start_step)
         curve = self._model.curves.of_role(pool.role)
+        places = places_tried(pool, index, loops, search.semitones)
         scores = probability(curve.log_odds(evidence, clip.bars, places))
         found = [replace(fit, score=float(s)) for fit, s in zip(fits, scores, strict=True)]
         found.sort(key=lambda fit: (-fit.score, pool.stem_ids[fit.index]))
@@ -205,9 +206,7 @@ class FitRanker:
             ranked, bars.first, loop_bars=loop_bars, start_step=pool.start_step
         )
         found = evidence[variants, bars.first[:-1] + starts]
-        places = len(semitones) * start_count(
-            np.diff(bars.first), loop_bars, start_step=pool.start_step
-        )
+        places = places_tried(pool, indices, loop_bars, semitones)
         curve = self._model.curves.of_role(pool.role)
         placed = probability(curve.log_odds(found, query.shape[0], places)).tolist()
         shifts = [semitones[variant] for variant in variants.tolist()]

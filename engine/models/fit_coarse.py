@@ -55,7 +55,7 @@ def coarse_scores(
     *,
     beats_per_bar: int,
 ) -> NDArray[np.float32]:
-    """(stems,) rough evidence of each stem's best place.
+    """(stems,) rough evidence of each stem's best place, on the scale of the exact one.
 
     Args:
         query: (bars, beats * values * 12) embedding of the clip.
@@ -71,4 +71,7 @@ def coarse_scores(
         cells = WINDOW_BARS_COARSE * padded.shape[1] // 12
         return spectral(padded.reshape(-1, cells, 12), windows)
 
-    return best_per_stem(products, windows, bars=bars, turn=phases(semitones))
+    found = best_per_stem(products, windows, bars=bars, turn=phases(semitones))
+    # each beat met all beats of its bar, and exact evidence is a mean over the clip
+    scaled: NDArray[np.float32] = found / np.float32(beats_per_bar * np.sqrt(bars * beats_per_bar))
+    return scaled

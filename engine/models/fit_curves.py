@@ -62,6 +62,8 @@ class Curve:
     def __post_init__(self) -> None:
         if not len(self.slopes) == len(self.offsets) == len(self.places) == len(CURVE_BARS):
             raise ValueError(f"a curve has {len(CURVE_BARS)} slopes, offsets and prices of places")
+        if min(self.slopes) < 0 or max(self.places) > 0:
+            raise ValueError("a curve falls with evidence, or rises with the places tried")
 
     def log_odds(
         self, evidence: NDArray[np.float32], bars: int, places: NDArray[np.int64] | int = 1
@@ -105,13 +107,33 @@ class FitCurves:
     judge: float
     judged: Mapping[str, Curve]
 
+    def __post_init__(self) -> None:
+        if not 0 < self.group <= 1 or self.judge < 0:
+            raise ValueError(f"group.scale {self.group} or judge.weight {self.judge} is none")
+
     def of_role(self, role: str) -> Curve:
         """The curve of clip and stem."""
         return self.asked[_READ_AS.get(role, role)]
 
-    def of_judged(self, roles: Sequence[str]) -> Curve:
-        """The curve of judged groups with a stem of each of ``roles``."""
-        return self.judged[_READ_AS.get(roles[0], roles[0]) if len(roles) == 1 else GROUP]
+    def of_groups(
+        self,
+        roles: Sequence[str],
+        odds: NDArray[np.float32],
+        opinion: NDArray[np.float32] | None,
+        bars: int,
+    ) -> NDArray[np.float32]:
+        """Log odds of whole groups; shape as given.
+
+        Args:
+            roles: of their stems.
+            odds: summed log odds of their pairs.
+            opinion: the judge's; None where it was not asked.
+            bars: length of the clip.
+        """
+        if opinion is not None:
+            name = _READ_AS.get(roles[0], roles[0]) if len(roles) == 1 else GROUP
+            return self.judged[name].log_odds(odds + np.float32(self.judge) * opinion, bars)
+        return odds * np.float32(self.group if len(roles) > 1 else 1)
 
     @classmethod
     def plain(cls, *, rules: float, drum_rules: float = 1.0, judge: float = 0.0) -> FitCurves:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import FitCurves
-from engine.models.fit_net import dense_weights
+from engine.models.fit_net import dense_weights, shapes_of
 from engine.training.checkpoints import (
     CheckpointInfo,
     Plain,
@@ -244,9 +244,18 @@ def recalibrate(checkpoint: Path, material: FitMaterial, out: Path) -> dict[str,
         UnwritableOutput: the new one cannot be written.
     """
     read = load_checkpoint(checkpoint, kind="fit")
+    weights = {name: tensor.float().numpy() for name, tensor in read.tensors.items()}
     with recorded_settings(read):
         settings = FitSettings.of(read.info.settings)
-    weights = {name: tensor.float().numpy() for name, tensor in read.tensors.items()}
+        if {name: w.shape for name, w in weights.items()} != shapes_of(settings.sizes):
+            raise ValueError("its weights have other shapes")
+        if not all(np.isfinite(w).all() for w in weights.values()):
+            raise ValueError("not all of its weights are numbers")
+    if read.info.data_sha != material.data_sha:
+        _LOGGER.warning(
+            "%s was trained with other data: see that it learned of no song that validates here.",
+            checkpoint,
+        )
     steps = round(read.info.metrics.get("steps_done", settings.all_steps))
     return publish(
         weights, material, out, settings=settings, steps_done=steps, data_sha=read.info.data_sha
@@ -289,7 +298,11 @@ def publish(
 
 
 def _measured(model: FitModel, material: FitMaterial, seed: int) -> dict[str, float]:
-    """Ranks on validation windows, and the calibration error of groups of bed and drums."""
+    """Ranks on validation windows, and the calibration error of stems by role and of groups.
+
+    Notes are heard under other sounds than when the curves were fitted; of analysed songs only the
+    questions are drawn anew.
+    """
     ranker = FitRanker(model)
     pairs = material.val_pairs()
     metrics = {
@@ -321,7 +334,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache-dir", type=Path, default=None)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument(
-        "--recalibrate", type=Path, help="only fit the curves of this checkpoint anew"
+        "--recalibrate",
+        type=Path,
+        help="only fit the curves of this checkpoint anew; how it was trained stays as it is",
     )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

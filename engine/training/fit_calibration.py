@@ -10,14 +10,14 @@ evidence of test songs gives the reliability of the scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.models.exact import start_count
+from engine.models.exact import places_tried
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import ASKED, CURVE_BARS, Curve, FitCurves
@@ -27,12 +27,11 @@ from engine.training.fit_windows import SongRows, draw_song
 from engine.training.midi_corpus import MidiSong
 
 __all__ = [
-    "Numbers",
+    "Fitted",
     "PairEvidence",
     "Reliability",
     "calibrated",
     "curve_of",
-    "curves_of",
     "drawn_songs",
     "evidence",
     "group_log_odds",
@@ -42,6 +41,8 @@ __all__ = [
     "reliability",
 ]
 
+#: What is drawn: each kind of evidence has its own stream.
+_ASKED, _GROOVES, _GROUPS = 11, 12, 13
 #: Bins of a reliability curve.
 _BINS: Final = 10
 #: A curve rises at least this much per unit of evidence.
@@ -50,13 +51,17 @@ _LEAST_SLOPE: Final = 0.1
 _DEAREST_PLACES: Final = -float(np.log(2))
 #: What holds coefficients back, of evidence in units of its spread, and the least such unit.
 _RIDGE, _LEAST_SPREAD = 1e-4, 1e-6
+_MOST_STEPS, _LEAST_STEP = 50, 1e-6
 #: Foreign groups drawn for each clip.
 _FOREIGN_GROUPS: Final = 20
-#: Slopes and offsets of a curve that nothing is known of.
-_NOTHING: Final = ((1.0,) * len(CURVE_BARS), (0.0,) * len(CURVE_BARS))
 
-#: Slope, offset and price of twice the places at one length.
-Numbers = tuple[float, float, float]
+
+class Fitted(NamedTuple):
+    """A curve at one length of clip: see :class:`~engine.models.fit_curves.Curve`."""
+
+    slope: float
+    offset: float
+    places: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +123,7 @@ def evidence(
     ranker = FitRanker(model)
     found: dict[str, PairEvidence] = {}
     for number, role in enumerate(ASKED):
-        rng = np.random.default_rng([seed, bars, number])
+        rng = np.random.default_rng([seed, bars, _ASKED, number])
         asked = songs.without(role, bars, rng)
         questions = (songs.question(asking, role, rng) for asking in asked)
         found[role] = _gathered(ranker, [question for question in questions if question])
@@ -131,7 +136,7 @@ def groove_evidence(
     """Of a voice's own bed with its own drums, and of the bed with foreign drums, as placed."""
     ranker = FitRanker(model)
     true, foreign = [], []
-    for bed, drums in bands(ranker, songs, bars, np.random.default_rng([seed, bars, 1])):
+    for bed, drums in bands(ranker, songs, bars, np.random.default_rng([seed, bars, _GROOVES])):
         own = [(bed.question.pool, bed.placed[bed.question.own])]
         placed = [(drums.question.pool, fit) for fit in drums.placed.values()]
         found = dict(zip(drums.placed, ranker.grooves(own, placed, bars)[0].tolist(), strict=True))
@@ -144,14 +149,17 @@ def calibrated(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitC
     """The curves of a model, from validation songs."""
     asking = ValidationSongs(model, songs)
     plain = replace(model, curves=plain_curves(model))
-    fitted: dict[str, list[Numbers | None]] = {role: [] for role in ASKED}
-    grooves: list[Numbers | None] = []
+    fitted: dict[str, list[Fitted | None]] = {role: [] for role in ASKED}
+    grooves: list[Fitted | None] = []
     for bars in CURVE_BARS:
         for role, seen in evidence(plain, asking, bars=bars, seed=seed).items():
             places = seen.true_places, seen.foreign_places
             fitted[role].append(logistic(seen.true, seen.foreign, places))
         grooves.append(logistic(*groove_evidence(plain, asking, bars=bars, seed=seed)))
-    curves = replace(plain_curves(model), asked=curves_of(fitted), groove=curve_of(grooves))
+    bare = plain_curves(model)
+    harmony = curve_of(fitted["harmonic"], bare.asked["harmonic"])
+    asked = {role: curve_of(numbers, harmony) for role, numbers in fitted.items()}
+    curves = replace(bare, asked=asked, groove=curve_of(grooves, bare.groove))
     tuned = replace(model, curves=curves)
     sums = [group_log_odds(tuned, asking, bars=bars, seed=seed + 1) for bars in (8, 16)]
     true = np.concatenate([one for one, _ in sums])
@@ -159,23 +167,21 @@ def calibrated(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitC
     return replace(curves, group=_scale(true, foreign))
 
 
-def curves_of(fitted: Mapping[str, Sequence[Numbers | None]]) -> dict[str, Curve]:
-    """A curve for each role; where no song has the role, the first one's."""
-    first = next(iter(fitted.values()))
-    return {role: curve_of(numbers if any(numbers) else first) for role, numbers in fitted.items()}
-
-
-def curve_of(numbers: Sequence[Numbers | None]) -> Curve:
+def curve_of(numbers: Sequence[Fitted | None], unknown: Curve) -> Curve:
     """A curve of what :func:`logistic` found at each of its lengths.
 
-    A length of which there was nothing takes what the nearest one has.
+    A length of which there was nothing takes what the nearest one has; ``unknown`` is what is
+    taken where there was nothing at all.
     """
     known = {bars: found for bars, found in zip(CURVE_BARS, numbers, strict=True) if found}
     if not known:
-        return Curve(*_NOTHING)
+        return unknown
     nearest = [min(known, key=lambda one: abs(np.log2(one / bars))) for bars in CURVE_BARS]
-    slopes, offsets, places = zip(*(known[bars] for bars in nearest), strict=True)
-    return Curve(slopes, offsets, places)
+    return Curve(
+        tuple(known[bars].slope for bars in nearest),
+        tuple(known[bars].offset for bars in nearest),
+        tuple(known[bars].places for bars in nearest),
+    )
 
 
 def plain_curves(model: FitModel) -> FitCurves:
@@ -188,7 +194,7 @@ def group_log_odds(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Summed log odds of a voice with its own bed and drums, and with foreign beds and drums."""
     ranker = FitRanker(model)
-    rng = np.random.default_rng([seed, bars, 2])
+    rng = np.random.default_rng([seed, bars, _GROUPS])
     true, other = [], []
     for band in bands(ranker, songs, bars, rng):
         axes = [_own_and_foreign(answered, rng) for answered in band]
@@ -223,11 +229,11 @@ def logistic(
     true: NDArray[np.float32],
     foreign: NDArray[np.float32],
     places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-) -> Numbers | None:
-    """Slope, offset and price of twice the places under which both classes are most likely.
+) -> Fitted | None:
+    """The numbers of a curve under which both classes, weighted alike, are most likely.
 
-    Both are weighted alike. Without ``places`` their price is 0; it is kept between 0 and the price
-    of places that have nothing to do with each other, and the slope above a least one.
+    Without ``places`` their price is 0; it is kept between 0 and the price of places that have
+    nothing to do with each other, and the slope above a least one.
 
     Args:
         true: evidence of pairs that belong.
@@ -250,8 +256,8 @@ def logistic(
     if kept != price:
         slope, offset = _newton(design[:, :2], belongs, weight, kept * tried)
     if slope / spread < _LEAST_SLOPE:  # says nothing about what belongs, but keeps the order
-        return _LEAST_SLOPE, -_LEAST_SLOPE * float(weight @ x), 0.0
-    return float(slope / spread), float(offset), kept
+        return Fitted(_LEAST_SLOPE, -_LEAST_SLOPE * float(weight @ x), 0.0)
+    return Fitted(float(slope / spread), float(offset), kept)
 
 
 def _newton(
@@ -260,18 +266,30 @@ def _newton(
     weight: NDArray[np.float64],
     given: NDArray[np.float64] | float = 0.0,
 ) -> NDArray[np.float64]:
-    """Weighted logistic regression of ``belongs`` by Newton's method.
+    """Weighted logistic regression of ``belongs`` by Newton's method, steps halved until they help.
 
     All but the second column, the offset, are held back a little, so that classes that nothing
     mixes have a finite answer.
     """
+    sign = np.where(belongs, -1.0, 1.0)
+    ridge = np.where(np.arange(design.shape[1]) == 1, 0.0, _RIDGE)
+
+    def loss(at: NDArray[np.float64]) -> float:
+        odds = design @ at + given
+        return float(weight @ np.logaddexp(0, sign * odds) + 0.5 * ridge @ np.square(at))
+
     beta = np.zeros(design.shape[1])
-    ridge = np.where(np.arange(beta.size) == 1, 0.0, _RIDGE)
-    for _ in range(50):
+    for _ in range(_MOST_STEPS):
         p = 1 / (1 + np.exp(-np.clip(design @ beta + given, -30, 30)))
         gradient = design.T @ (weight * (belongs - p)) - ridge * beta
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design
-        beta = beta + np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
+        step = np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
+        before, share = loss(beta), 1.0
+        while share > _LEAST_STEP and loss(beta + share * step) > before:
+            share /= 2
+        if share <= _LEAST_STEP:
+            break
+        beta = beta + share * step
     return beta
 
 
@@ -282,14 +300,12 @@ def _gathered(ranker: FitRanker, questions: Sequence[Question]) -> PairEvidence:
         placed = question.placed(ranker)
         index = np.array(sorted(placed))
         loops = np.array([placed[i].loop_bars for i in index.tolist()])
-        places = start_count(question.pool.bars[index], loops, start_step=1)
-        if question.pool.transposable:
-            places *= len(question.search.semitones)
-        odds = np.array([ranker.log_odds_of(placed[i]) for i in index.tolist()], np.float32)
+        places = places_tried(question.pool, index, loops, question.search.semitones)
+        seen = np.array([ranker.log_odds_of(placed[i]) for i in index.tolist()], np.float32)
         own, apart = index == question.own, question.foreign[index]
-        true.append((odds[own], places[own]))
-        foreign.append((odds[apart], places[apart]))
-        ranks.append(float(np.mean(odds[apart] > odds[own])) if apart.any() else np.nan)
+        true.append((seen[own], places[own]))
+        foreign.append((seen[apart], places[apart]))
+        ranks.append(float(np.mean(seen[apart] > seen[own])) if apart.any() else np.nan)
     return PairEvidence(*_columns(true), *_columns(foreign), np.array(ranks))
 
 

@@ -1,10 +1,13 @@
 """How much the judge of the fit model counts, and what its groups' scores mean.
 
 On validation songs, as in use: a clip of each is asked for in a library of all, and the towers
-place every stem. The judge's weight is the one under which the true bed, alone and with its drums,
-is most likely to be picked from among the foreign ones that the towers like best (conditional
-logistic regression, McFadden 1974). Curves then turn the weighted sum into the probability that a
-group belongs together, against randomly drawn foreign stems at even odds (Platt 1999).
+place every stem. The judge hears what the towers hear less of: whether all begin together. Its
+weight is the one under which the true bed is most likely to be picked from among itself a beat or
+more off (conditional logistic regression, McFadden 1974), of those weights under which true beds,
+alone and with their drums, are found among the foreign ones that the towers like best as well as
+they can be, up to one standard error (Breiman et al. 1984, section 3.4.3). Curves then turn the
+weighted sum into the probability that a group belongs together, against randomly drawn foreign
+stems at even odds (Platt 1999).
 """
 
 from __future__ import annotations
@@ -21,11 +24,19 @@ from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, PITCHED, FitCurves
 from engine.models.fit_groups import Members
-from engine.training.fit_calibration import Numbers, curves_of, logistic
+from engine.models.ranker import ClipFeatures
+from engine.training.fit_calibration import Fitted, curve_of, logistic, plain_curves
 from engine.training.fit_questions import Answered, ValidationSongs, bands
 from engine.training.fit_windows import SongRows
 
-__all__ = ["JudgedGroups", "judge_weight", "judged_groups", "judged_log_odds", "with_judge"]
+__all__ = [
+    "JudgedGroups",
+    "judge_weight",
+    "judged_groups",
+    "judged_log_odds",
+    "moved_groups",
+    "with_judge",
+]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,8 +46,12 @@ _WEIGHED: Final = ("harmonic", GROUP)
 _WEIGHTS: Final = np.linspace(0.0, 3.0, 61)
 #: What weighted sums may be multiplied by, so that only the judge's share is compared.
 _SCALES: Final = np.geomspace(0.2, 5.0, 33)
+#: What is drawn: streams of their own, beside those of the pairs' evidence.
+_ALONE_DRAWS, _GROUP_DRAWS, _MOVED_DRAWS = 21, 22, 23
 #: Foreign stems of a question, the best by the towers and random ones: alone, and with drums.
 _ALONE, _WITH_DRUMS = (40, 23), (4, 3)
+#: Beats that a bed is moved by; the first is the bed as it is placed.
+_MOVED: Final = (0, 1, 2, 3)
 #: Gain in log likelihood per question below which the judge is not worth asking.
 _WORTH: Final = 1e-3
 
@@ -72,10 +87,15 @@ def with_judge(model: FitModel, songs: Sequence[SongRows], *, seed: int) -> FitC
     if not all(any(seen[bars][name].odds.size for bars in CURVE_BARS) for name in _WEIGHED):
         _LOGGER.warning("Too few songs validate to weigh the judge; scores do without it.")
         return model.curves
-    chosen = [seen[bars][name] for bars in _WEIGHED_BARS for name in _WEIGHED]
-    weight = judge_weight([groups for groups in chosen if groups.odds.size])
-    fitted = {name: [_fitted(seen[bars][name], weight) for bars in CURVE_BARS] for name in JUDGED}
-    return replace(model.curves, judge=weight, judged=curves_of(fitted))
+    finding = [seen[bars][name] for bars in _WEIGHED_BARS for name in _WEIGHED]
+    moved = [moved_groups(model, asking, bars=bars, seed=seed) for bars in _WEIGHED_BARS]
+    weight = judge_weight(finding, moved)
+    same = plain_curves(model).judged  # log odds of each role are right already
+    judged = {
+        name: curve_of([_fitted(seen[bars][name], weight) for bars in CURVE_BARS], same[name])
+        for name in JUDGED
+    }
+    return replace(model.curves, judge=weight, judged=judged)
 
 
 def judged_groups(
@@ -86,11 +106,10 @@ def judged_groups(
     With few songs there are fewer foreign groups in a question, of both kinds.
     """
     ranker = FitRanker(model)
-    there = songs.compositions - 1
-    alone, together = (_as_many(wanted, there) for wanted in (_ALONE, _WITH_DRUMS))
     found: dict[str, JudgedGroups] = {}
     for number, role in enumerate(PITCHED):
-        rng = np.random.default_rng([seed, bars, 3, number])
+        rng = np.random.default_rng([seed, bars, _ALONE_DRAWS, number])
+        alone = _as_many(_ALONE, songs.compositions(role) - 1)
         asked = (songs.question(one, role, rng) for one in songs.without(role, bars, rng))
         answers = [
             _answers(ranker, [Answered(question, question.placed(ranker))], alone, rng)
@@ -98,7 +117,8 @@ def judged_groups(
             if question is not None
         ]
         found[role] = _stacked(answers, 1 + alone[0])
-    rng = np.random.default_rng([seed, bars, 3, len(PITCHED)])
+    rng = np.random.default_rng([seed, bars, _GROUP_DRAWS])
+    together = _as_many(_WITH_DRUMS, songs.compositions("harmonic") - 1)
     answers = [_answers(ranker, band, together, rng) for band in bands(ranker, songs, bars, rng)]
     found[GROUP] = _stacked(answers, 1 + together[0] ** 2)
     return found
@@ -117,32 +137,62 @@ def judged_log_odds(
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Log odds of true and of random foreign groups as ranking scores them, by kind of group."""
     found = {}
+    curves = model.curves
     for name, groups in judged_groups(model, songs, bars=bars, seed=seed).items():
-        total = groups.odds + np.float32(model.curves.judge) * groups.opinion
-        odds = model.curves.judged[name].log_odds(total, bars)
+        roles = ("harmonic", "drums") if name == GROUP else (name,)
+        opinion = groups.opinion if curves.judge else None
+        odds = curves.of_groups(roles, groups.odds, opinion, bars)
         found[name] = odds[:, 0], odds[:, groups.best :].ravel()
     return found
 
 
-def judge_weight(questions: Sequence[JudgedGroups]) -> float:
-    """The weight under which the true groups are most likely; 0 where the judge is no help."""
-    if not questions:
+def moved_groups(model: FitModel, songs: ValidationSongs, *, bars: int, seed: int) -> JudgedGroups:
+    """The own bed of each voice, and the same a beat and more late."""
+    ranker = FitRanker(model)
+    rng = np.random.default_rng([seed, bars, _MOVED_DRAWS])
+    answers = []
+    for bed, _ in bands(ranker, songs, bars, rng):
+        pool, fits = songs.moved(bed, _MOVED)
+        answers.append(_judged(ranker, bed.question.asking.clip, [[(pool, fit) for fit in fits]]))
+    return _stacked(answers, len(_MOVED))
+
+
+def judge_weight(finding: Sequence[JudgedGroups], moved: Sequence[JudgedGroups]) -> float:
+    """The weight that tells moved groups best and costs no song; 0 where the judge is no help.
+
+    Args:
+        finding: true groups among foreign ones.
+        moved: true groups among themselves moved.
+    """
+    found = _likelihoods(finding)
+    told = _likelihoods(moved)
+    if not found.size or not told.size:
         return 0.0
-    likely = np.array([np.mean([_likelihood(groups, w) for groups in questions]) for w in _WEIGHTS])
-    best = int(likely.argmax())
-    return float(_WEIGHTS[best]) if likely[best] - likely[0] > _WORTH else 0.0
+    behind = found - found[found.mean(axis=1).argmax()]
+    allowed = behind.mean(axis=1) >= -behind.std(axis=1) / np.sqrt(behind.shape[1])
+    gain = np.where(allowed, told.mean(axis=1) - told[0].mean(), 0.0)
+    best = int(gain.argmax())
+    return float(_WEIGHTS[best]) if gain[best] > _WORTH else 0.0
 
 
-def _likelihood(groups: JudgedGroups, weight: float) -> float:
-    """Mean log probability of the true group among the best foreign ones, at its best scale."""
+def _likelihoods(kinds: Sequence[JudgedGroups]) -> NDArray[np.float64]:
+    """(weights, questions) log probability of the true group, each kind at its best scale."""
+    there = [groups for groups in kinds if groups.odds.size]
+    columns = [np.stack([_likelihood(groups, w) for w in _WEIGHTS]) for groups in there]
+    return np.concatenate(columns, axis=1) if columns else np.zeros((len(_WEIGHTS), 0))
+
+
+def _likelihood(groups: JudgedGroups, weight: float) -> NDArray[np.float64]:
+    """(questions,) log probability of the true group among the best, at the best scale of all."""
     odds = groups.odds[:, : groups.best].astype(np.float64)
     total = odds + weight * groups.opinion[:, : groups.best]
     scaled = _SCALES[:, None, None] * (total - total.max(axis=1, keepdims=True))
-    log_sums = np.log(np.exp(scaled).sum(axis=2))
-    return float((scaled[:, :, 0] - log_sums).mean(axis=1).max())
+    likely = scaled[:, :, 0] - np.log(np.exp(scaled).sum(axis=2))
+    best: NDArray[np.float64] = likely[likely.mean(axis=1).argmax()]
+    return best
 
 
-def _fitted(groups: JudgedGroups, weight: float) -> Numbers | None:
+def _fitted(groups: JudgedGroups, weight: float) -> Fitted | None:
     total = groups.odds + np.float32(weight) * groups.opinion
     return logistic(total[:, 0], total[:, groups.best :].ravel())
 
@@ -161,11 +211,7 @@ def _answers(
     axes = [_drawn(one, counts, rng) for one in answered]
     if any(len(axis) < 1 + best + others for axis in axes):
         return None
-    clip = answered[0].question.asking.clip
-    odds, _ = ranker.pair_odds(clip, axes)
-    opinion = ranker.opinions(clip, axes, odds)
-    if opinion is None:
-        raise ValueError("groups without a pitched stem have no judge")
+    odds, opinion = _judged(ranker, answered[0].question.asking.clip, axes)
     kinds = ([0], range(1, 1 + best), range(1 + best, 1 + best + others))
     order = np.concatenate(
         [
@@ -174,6 +220,15 @@ def _answers(
         ]
     )
     return odds.ravel()[order], opinion.ravel()[order]
+
+
+def _judged(ranker: FitRanker, clip: ClipFeatures, axes: Sequence[Members]) -> Groups:
+    """(n_1, …) odds and opinions of every group."""
+    odds, _ = ranker.pair_odds(clip, axes)
+    opinion = ranker.opinions(clip, axes, odds)
+    if opinion is None:
+        raise ValueError("groups without a pitched stem have no judge")
+    return odds, opinion
 
 
 def _drawn(answered: Answered, counts: tuple[int, int], rng: np.random.Generator) -> Members:

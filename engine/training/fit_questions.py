@@ -4,20 +4,22 @@ A clip is a voice, or some parts of a song together; it asks for the stems of on
 not hold. The stems are those of all songs: whole as songs are, or cut to one, two or four times the
 clip's length as loops and excerpts are, the clip's own so that the place it was taken from is left.
 One, three, seven or all transpositions are tried. Lengths and transpositions are drawn for each
-question, because what a good place is worth depends on how many were tried.
+question, because what a good place is worth depends on how many were tried. An excerpt is embedded
+without its song around it, as a loop is; each song's are the same in all questions but its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
+from engine.models.fit_curves import ASKED
 from engine.models.fit_embedding import Embedding, embed_pool
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Search
@@ -28,7 +30,10 @@ from engine.training.fit_windows import SongRows
 __all__ = ["Answered", "Asking", "Question", "ValidationSongs", "bands"]
 
 _BEATS_PER_BAR: Final = 4
-#: A clip must sound in this share of its beats.
+Rows = NDArray[np.void]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+#: A clip, and an excerpt where one can, must sound in this share of its beats.
 _SOUNDING: Final = 0.3
 #: Lengths of the stems in clips; 0 leaves them whole.
 _LENGTHS: Final = (1, 2, 4, 0)
@@ -65,6 +70,7 @@ class Question:
         asking: the clip.
         pool: the stems of one role.
         own: the number of the clip's own stem.
+        table: its features, as long as in the pool.
         foreign: (stems,) bool, of another composition than the clip.
         search: the transpositions to try; all stems are kept.
     """
@@ -72,6 +78,7 @@ class Question:
     asking: Asking
     pool: RolePool
     own: int
+    table: Rows
     foreign: NDArray[np.bool_]
     search: Search
 
@@ -90,41 +97,66 @@ class Answered:
 
 
 @dataclass(frozen=True, eq=False)
-class _CutEmbedding:
-    """Some beats of stems that were embedded whole: an :class:`EmbeddingSource`."""
+class _Embedded:
+    """Stems that were embedded before: an :class:`EmbeddingSource`."""
 
-    whole: Embedding
-    beats: NDArray[np.int64]
+    embedding: Embedding
 
     def of(self, model: FitModel) -> Embedding:
         """See :class:`~engine.models.fit_embedding.EmbeddingSource`."""
-        if model.tag != self.whole.tag:
+        if model.tag != self.embedding.tag:
             raise ValueError("the stems were embedded by another model")
-        return self.whole.of_beats(self.beats)
+        return self.embedding
+
+
+class _Stems:
+    """The stems of one role: whole, and as excerpts that stand alone, as loops do."""
+
+    def __init__(
+        self, model: FitModel, role: Role, numbers: Sequence[int], tables: Sequence[Rows]
+    ) -> None:
+        self.numbers = np.array(numbers)
+        self._model, self._role, self._tables = model, role, tables
+        self._pools: dict[int, RolePool] = {}
+
+    def of_length(self, bars: int) -> RolePool:
+        """All stems, of ``bars`` bars that sound where they are longer; 0 leaves them whole."""
+        if bars not in self._pools:
+            rng = np.random.default_rng([bars, *self._role.encode()])
+            cut = [self._excerpt(table, bars, rng) for table in self._tables] if bars else None
+            self._pools[bars] = _embedded(self._model, self._role, cut or self._tables)
+        return self._pools[bars]
+
+    @staticmethod
+    def _excerpt(table: Rows, bars: int, rng: np.random.Generator) -> Rows:
+        beats = bars * _BEATS_PER_BAR
+        if len(table) <= beats:
+            return table
+        every = np.arange(0, len(table) - beats + 1, _BEATS_PER_BAR)
+        good = every[_heard(table, every, beats) >= _SOUNDING * beats]
+        first = int(rng.choice(good if good.size else every))
+        return table[first : first + beats]
 
 
 class ValidationSongs:
     """Songs that can ask each other under one model."""
 
     def __init__(self, model: FitModel, songs: Sequence[SongRows]) -> None:
+        self._model = model
         self._songs = tuple(songs)
         self._groups = np.array([song.group for song in songs])
-        self._numbers: dict[Role, NDArray[np.int64]] = {}
-        self._pools: dict[Role, RolePool] = {}
-        self._embedded: dict[Role, Embedding] = {}
-        roles: tuple[Role, ...] = ("harmonic", "vocals", "bass", "other", "drums")
-        for role in roles:
+        self._stems: dict[Role, _Stems] = {}
+        for role in ASKED:
             there = [number for number, song in enumerate(songs) if role in song.rows]
             if there:
-                pool = pool_of([songs[number].rows[role] for number in there], role=role)
-                self._pools[role] = pool
-                self._numbers[role] = np.array(there)
-                self._embedded[role] = embed_pool(model, pool)
+                tables = [songs[number].rows[role] for number in there]
+                self._stems[role] = _Stems(model, role, there, tables)
 
-    @property
-    def compositions(self) -> int:
-        """How many there are."""
-        return len(set(self._groups.tolist()))
+    def compositions(self, role: Role) -> int:
+        """How many have a stem of a role."""
+        if role not in self._stems:
+            return 0
+        return len(set(self._groups[self._stems[role].numbers].tolist()))
 
     def voices(self, bars: int, rng: np.random.Generator) -> Iterator[Asking]:
         """A stretch of each song in which its voice sings, where there is one."""
@@ -140,51 +172,70 @@ class ValidationSongs:
                     yield from _asking(number, holds, rows, bars, rng)
 
     def question(self, asking: Asking, role: Role, rng: np.random.Generator) -> Question | None:
-        """The stems of a role under a clip; None where the clip's song has none."""
-        if asking.song not in self._numbers.get(role, ()):
+        """The stems of a role under a clip; None where its song has none that sounds there."""
+        stems = self._stems.get(role)
+        if stems is None or asking.song not in stems.numbers:
             return None
-        numbers, pool = self._numbers[role], self._pools[role]
-        own = int(np.flatnonzero(numbers == asking.song)[0])
+        own = int(np.flatnonzero(stems.numbers == asking.song)[0])
         length = asking.clip.bars * int(rng.choice(_LENGTHS))
         search = _SEARCHES[int(rng.integers(len(_SEARCHES)))]
-        firsts, counts = np.zeros(len(pool), np.int64), pool.bars.copy()
-        if length:
-            counts = np.minimum(counts, length)
-            firsts = rng.integers(0, pool.bars - counts + 1)
-            last = min(asking.first_bar, int(pool.bars[own] - counts[own]))
-            first = max(asking.first_bar + asking.clip.bars - int(counts[own]), 0)
-            firsts[own] = rng.integers(min(first, last), last + 1)
-        return Question(
-            asking,
-            _cut(pool, self._embedded[role], firsts, counts),
-            own,
-            self._groups[numbers] != self._groups[asking.song],
-            Search(search, keep=len(pool)),
-        )
+        pool, table = stems.of_length(length), self._songs[asking.song].rows[role]
+        beats = int(pool.bars[own]) * _BEATS_PER_BAR
+        if beats < len(table):
+            begin, end = (
+                _BEATS_PER_BAR * bar
+                for bar in (asking.first_bar, asking.first_bar + asking.clip.bars)
+            )
+            starts = np.arange(
+                max(end - beats, 0), min(begin, len(table) - beats) + 1, _BEATS_PER_BAR
+            )
+            first = int(rng.choice(starts))
+            table = table[first : first + beats]
+            pool = _with_stem(self._model, pool, own, table)
+        if not sounding(table).any():
+            return None
+        foreign = self._groups[stems.numbers] != self._groups[asking.song]
+        return Question(asking, pool, own, table, foreign, Search(search, keep=len(pool)))
+
+    def moved(self, answered: Answered, beats: Sequence[int]) -> tuple[RolePool, list[Fit]]:
+        """The clip's own stem as it is placed, moved by each of ``beats``, and how each is placed.
+
+        What is moved over the end of the clip comes in at its beginning.
+        """
+        question, clip = answered.question, answered.question.asking.clip
+        fit = answered.placed[question.own]
+        bar = fit.start_bar + np.arange(clip.bars) % fit.loop_bars
+        rows = bar[:, None] * _BEATS_PER_BAR + np.arange(_BEATS_PER_BAR)
+        heard = question.table[rows.reshape(-1)]
+        tables = [np.roll(heard, number) for number in beats]
+        pool = _embedded(self._model, question.pool.role, tables)
+        search = Search((fit.semitones,), keep=len(pool))
+        fits = FitRanker(self._model).place(clip, pool, search)
+        return pool, sorted(fits, key=lambda fit: fit.index)
 
 
 def bands(
     ranker: FitRanker, songs: ValidationSongs, bars: int, rng: np.random.Generator
 ) -> Iterator[tuple[Answered, Answered]]:
-    """Every voice's beds and drums as they are placed."""
+    """Every voice's beds and drums as they are placed, where its own sound."""
     for asking in songs.voices(bars, rng):
         asked = [songs.question(asking, role, rng) for role in _BAND]
-        bed, drums = (Answered(one, one.placed(ranker)) for one in asked if one is not None)
-        yield bed, drums
+        answered = [Answered(one, one.placed(ranker)) for one in asked if one is not None]
+        if len(answered) == len(_BAND):
+            yield answered[0], answered[1]
 
 
 def _asking(
     number: int,
     holds: frozenset[str],
-    rows: NDArray[np.void],
+    rows: Rows,
     bars: int,
     rng: np.random.Generator,
 ) -> Iterator[Asking]:
     """A stretch that sounds, from a random bar; nothing where there is none."""
     beats, active = bars * _BEATS_PER_BAR, sounding(rows)
-    heard = np.concatenate([[0], np.cumsum(active)])
     starts = np.arange(0, rows.size - beats + 1, _BEATS_PER_BAR)
-    good = starts[heard[starts + beats] - heard[starts] >= _SOUNDING * beats]
+    good = starts[_heard(rows, starts, beats) >= _SOUNDING * beats]
     if good.size:
         first = int(rng.choice(good))
         inside = slice(first, first + beats)
@@ -192,22 +243,43 @@ def _asking(
         yield Asking(number, clip, first // _BEATS_PER_BAR, holds)
 
 
-def _cut(
-    pool: RolePool, embedded: Embedding, firsts: NDArray[np.int64], counts: NDArray[np.int64]
-) -> RolePool:
-    """So many bars of each stem from a first one on, embedded in their context."""
-    bar = pool.beats_per_bar
-    offsets = np.concatenate([[0], np.cumsum(counts * bar)]).astype(np.int64)
-    shift = pool.offsets[:-1] + firsts * bar - offsets[:-1]
-    beats = np.arange(offsets[-1]) + np.repeat(shift, counts * bar)
+def _heard(rows: Rows, starts: NDArray[np.int64], beats: int) -> NDArray[np.int64]:
+    """(starts,) in how many of the ``beats`` from there it sounds."""
+    total = np.concatenate([[0], np.cumsum(sounding(rows))])
+    count: NDArray[np.int64] = total[starts + beats] - total[starts]
+    return count
+
+
+def _embedded(model: FitModel, role: Role, tables: Sequence[Rows]) -> RolePool:
+    """A pool of stems, each embedded by itself."""
+    pool = pool_of(tables, role=role)
+    return replace(pool, logfreq=None, embeddings=_Embedded(embed_pool(model, pool)))
+
+
+def _with_stem(model: FitModel, pool: RolePool, index: int, table: Rows) -> RolePool:
+    """The pool with another stem, as long, in place of one."""
+    own = pool_of([table], role=pool.role)
+    rows = pool.rows(index)
+
+    def changed(values: NDArray[_Scalar], new: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        copy = values.copy()
+        copy[rows] = new
+        return copy
+
+    if pool.embeddings is None:
+        raise ValueError("the stems were not embedded")
+    before, part = pool.embeddings.of(model), embed_pool(model, own)
+    embedding = Embedding(
+        model.tag, changed(before.pitch, part.pitch), changed(before.rhythm, part.rhythm)
+    )
     return RolePool(
         role=pool.role,
-        beats_per_bar=bar,
+        beats_per_bar=pool.beats_per_bar,
         stem_ids=pool.stem_ids,
-        offsets=offsets,
-        chroma=pool.chroma[beats],
-        onsets=pool.onsets[beats],
-        bands=pool.bands[beats],
-        active=pool.active[beats],
-        embeddings=_CutEmbedding(embedded, beats),
+        offsets=pool.offsets,
+        chroma=changed(pool.chroma, own.chroma),
+        onsets=changed(pool.onsets, own.onsets),
+        bands=changed(pool.bands, own.bands),
+        active=changed(pool.active, own.active),
+        embeddings=_Embedded(embedding),
     )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from engine.models.fit_net import FitSizes
-from engine.training.checkpoints import Plain
+from engine.training.checkpoints import Plain, Recorded
 from engine.training.fit_data import FitBank, chosen_windows
 from engine.training.fit_judge import judge_loss
 from engine.training.fit_loss import batch_loss
@@ -26,6 +26,13 @@ from engine.training.resuming import Job
 __all__ = ["Batches", "FitSettings", "towers_job", "train_towers"]
 
 _CLIP_NORM: Final = 1.0
+#: What a record tells of a run beside the widths of its towers, and what can be meant at most.
+_COUNTS: Final = (
+    "steps", "teachers", "lessons", "judge_steps", "schedule", "batch", "bank", "bank_passes",
+    "seed",
+)  # fmt: skip
+_SHARES: Final = ("learning_rate", "lesson_rate", "weight_decay", "rules", "drum_rules")
+_WIDEST, _MOST = 4096, 1e9
 _REPORT_STEPS: Final = 50
 #: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
 _WARM_UP, _LEAST_RATE = 0.05, 1e-3
@@ -81,18 +88,13 @@ class FitSettings:
         """The settings that :meth:`record` wrote.
 
         Raises:
-            ValueError: one is missing, or of another type.
+            ValueError: one is missing, of another type or cannot be meant.
         """
-        try:
-            sizes = {name: record[name] for name in FitSizes.__dataclass_fields__}
-            own = set(cls.__dataclass_fields__) - {"sizes", "threads"}
-            others = {name: record[name] for name in own}
-        except KeyError as error:
-            raise ValueError(f"{error.args[0]} is not told") from error
-        wrong = [n for n, v in {**sizes, **others}.items() if type(v) not in (int, float)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is not a number")
-        return cls(FitSizes(**sizes), **others)  # type: ignore[arg-type]
+        said = Recorded(record)
+        sizes = {n: said.whole(n, least=1, most=_WIDEST) for n in FitSizes.__dataclass_fields__}
+        counts = {n: said.whole(n, least=0, most=int(_MOST)) for n in _COUNTS}
+        shares = {n: said.number(n, least=0, most=_MOST) for n in _SHARES}
+        return cls(FitSizes(**sizes), **counts, **shares)  # type: ignore[arg-type]
 
     @property
     def tower_steps(self) -> int:

@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.models.fit_curves import ASKED, CURVE_BARS, JUDGED, Curve, FitCurves, probability
+from engine.models.fit_curves import (
+    ASKED,
+    CURVE_BARS,
+    GROUP,
+    JUDGED,
+    Curve,
+    FitCurves,
+    probability,
+)
 
 CURVE = Curve((2.0, 4.0, 6.0, 8.0), (-1.0, -1.0, -2.0, -4.0))
 
@@ -68,9 +76,31 @@ def test_roles_have_curves_of_their_own_and_sums_are_read_as_harmony() -> None:
     assert curves.of_role("bass") == asked["bass"]
     assert curves.of_role("mix") == asked["harmonic"]
     assert curves.of_role("percussion") == asked["drums"]
-    assert curves.of_judged(["vocals"]) == judged["vocals"]
-    assert curves.of_judged(["mix"]) == judged["harmonic"]
-    assert curves.of_judged(["bass", "drums"]) == judged["group"]
+    odds, opinion = np.full(3, 2.0, np.float32), np.ones(3, np.float32)
+
+    def of(*roles: str) -> float:
+        return float(curves.of_groups(roles, odds, opinion, 8)[0])
+
+    curves = replace(curves, judge=0.5, group=0.5)
+    assert of("vocals") == 2.5 * JUDGED.index("vocals")
+    assert of("mix") == 2.5 * JUDGED.index("harmonic")
+    assert of("bass", "drums") == of("bass", "other") == 2.5 * JUDGED.index(GROUP)
+    unasked = curves.of_groups(["bass", "drums"], odds, None, 8)
+    np.testing.assert_allclose(unasked, 1.0)
+    np.testing.assert_allclose(curves.of_groups(["bass"], odds, None, 8), 2.0)
+
+
+@pytest.mark.parametrize("changes", [{"group": 0.0}, {"group": 1.5}, {"judge": -0.1}])
+def test_weights_that_cannot_be_meant_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        replace(FitCurves.plain(rules=0.1), **changes)
+
+
+def test_a_curve_rises_with_evidence_and_never_with_places() -> None:
+    with pytest.raises(ValueError, match="falls"):
+        Curve((1.0, 1.0, -1.0, 1.0), (0.0,) * 4)
+    with pytest.raises(ValueError, match="rises"):
+        Curve((1.0,) * 4, (0.0,) * 4, (0.0, 0.1, 0.0, 0.0))
 
 
 def test_a_curve_needs_every_length() -> None:

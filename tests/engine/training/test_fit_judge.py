@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, FitCurves
 from engine.models.fit_judge import JudgeGroups, JudgePart, judge
@@ -15,16 +16,19 @@ from engine.training.fit_judge_calibration import (
     JudgedGroups,
     judge_weight,
     judged_groups,
+    moved_groups,
     with_judge,
 )
 from engine.training.fit_loss import inner_window
-from engine.training.fit_questions import ValidationSongs
+from engine.training.fit_questions import ValidationSongs, bands
 from engine.training.fit_towers import FitTowers
 from tests.engine.training.scores import made_up_song
 
 TINY = FitSizes(
     channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=6, judge_width=12
 )
+
+MODEL = FitModel(dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2))
 
 
 def bank_of(windows: int) -> FitBank:
@@ -93,18 +97,45 @@ def test_a_good_judge_is_given_weight_and_a_random_one_none() -> None:
     knowing = rng.normal(0, 1, (60, 20)).astype(np.float32)
     knowing[:, 0] += 2
     noise = rng.normal(0, 1, (400, 20)).astype(np.float32)
-    assert 1.0 < judge_weight([JudgedGroups(odds, knowing, 20)]) < 3.5
+    found, told = JudgedGroups(odds, knowing, 20), JudgedGroups(odds[:, :4], knowing[:, :4], 4)
+    assert 1.0 < judge_weight([found], [told]) < 3.5
     blind = JudgedGroups(np.zeros((400, 20), np.float32), noise, 20)
-    assert judge_weight([blind]) < 0.15
-    assert judge_weight([]) == 0.0
+    assert judge_weight([blind], [JudgedGroups(odds[:, :4], -knowing[:, :4], 4)]) == 0.0
+    assert judge_weight([], []) == judge_weight([found], []) == 0.0
+
+
+def test_a_judge_that_tells_moved_beds_may_cost_no_song() -> None:
+    rng = np.random.default_rng(3)
+    odds = rng.normal(0, 1, (300, 20)).astype(np.float32)
+    odds[:, 0] += 3
+    noise = rng.normal(0, 1, (300, 20)).astype(np.float32)
+    knowing = noise[:, :4].copy()
+    knowing[:, 0] += 3
+    told = JudgedGroups(np.zeros((300, 4), np.float32), knowing, 4)
+    harmless = judge_weight([JudgedGroups(odds, noise * 0.01, 20)], [told])
+    harmful = judge_weight([JudgedGroups(odds, noise, 20)], [told])
+    assert 0 < harmful < 0.5 < harmless
+
+
+def test_a_moved_bed_comes_in_again_at_the_beginning() -> None:
+    songs = ValidationSongs(MODEL, drawn_songs([made_up_song(n) for n in range(4)], seed=1))
+    ranker = FitRanker(MODEL)
+    bed, _ = next(bands(ranker, songs, 8, np.random.default_rng(1)))
+    pool, fits = songs.moved(bed, (0, 1, 3))
+    assert [fit.index for fit in fits] == [0, 1, 2]
+    assert pool.bars.tolist() == [8, 8, 8]
+    assert {fit.semitones for fit in fits} == {bed.placed[bed.question.own].semitones}
+    for index, beats in enumerate((0, 1, 3)):
+        moved = np.roll(pool.chroma[pool.rows(0)], beats, axis=0)
+        np.testing.assert_array_equal(pool.chroma[pool.rows(index)], moved)
+    assert fits[0].score == pytest.approx(bed.placed[bed.question.own].score, abs=0.1)
+    seen = moved_groups(MODEL, songs, bars=8, seed=1)
+    assert seen.odds.shape == seen.opinion.shape == (4, 4)
 
 
 def test_curves_are_fitted_for_every_length_and_kind_of_group() -> None:
     songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(16)], seed=1)
-    plain = FitModel(
-        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
-    )
-    curves = with_judge(plain, songs, seed=1)
+    curves = with_judge(MODEL, songs, seed=1)
     assert set(curves.judged) == set(JUDGED)
     assert all(len(curve.slopes) == len(CURVE_BARS) for curve in curves.judged.values())
     assert all(slope > 0 for curve in curves.judged.values() for slope in curve.slopes)
@@ -115,12 +146,9 @@ def test_curves_are_fitted_to_all_foreign_groups_not_only_to_bad_ones(
 ) -> None:
     """Were the best left out, scores would say too much."""
     songs = drawn_songs([made_up_song(seed, bars=24) for seed in range(40)], seed=1)
-    plain = FitModel(
-        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
-    )
     monkeypatch.setattr("engine.training.fit_judge_calibration._ALONE", (20, 16))
     monkeypatch.setattr("engine.training.fit_judge_calibration.PITCHED", ("harmonic",))
-    seen = judged_groups(plain, ValidationSongs(plain, songs), bars=8, seed=1)["harmonic"]
+    seen = judged_groups(MODEL, ValidationSongs(MODEL, songs), bars=8, seed=1)["harmonic"]
     best, drawn = seen.odds[:, 1 : seen.best], seen.odds[:, seen.best :]
     above = (drawn >= np.median(best, axis=1, keepdims=True)).mean()
     assert 0.15 < above < 0.4  # a quarter of all 39 foreign ones
@@ -130,17 +158,14 @@ def test_few_songs_have_fewer_foreign_groups_and_two_have_no_judge(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     songs = drawn_songs([made_up_song(seed, bars=40) for seed in range(12)], seed=1)
-    plain = FitModel(
-        dense_weights(FitTowers(TINY, seed=4).weights()), TINY, FitCurves.plain(rules=0.2)
-    )
-    seen = judged_groups(plain, ValidationSongs(plain, songs), bars=8, seed=1)
+    seen = judged_groups(MODEL, ValidationSongs(MODEL, songs), bars=8, seed=1)
     alone, group = seen["harmonic"], seen[GROUP]
     assert alone.odds.shape[1] == 12  # its own bed, and as many as there are of other songs
     assert alone.odds.shape[0] >= 12  # voices, and mixes of parts without harmony
     assert alone.best == 1 + 11 * 40 // 63
     assert group.odds.shape == (12, 1 + 4 * 4 + 3 * 3)
-    curves = with_judge(plain, songs, seed=1)
-    assert curves.judged != plain.curves.judged
+    curves = with_judge(MODEL, songs, seed=1)
+    assert curves.judged != MODEL.curves.judged
     assert not caplog.records
-    assert with_judge(plain, songs[:1], seed=1) == plain.curves
+    assert with_judge(MODEL, songs[:1], seed=1) == MODEL.curves
     assert "without it" in caplog.text

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from engine.analysis.records import BEAT_ROW
 from engine.models.fit import FitRanker
 from engine.models.fit_checkpoint import FitModel
 from engine.models.fit_curves import FitCurves
+from engine.models.fit_embedding import embed_pool
 from engine.models.fit_net import dense_weights
 from engine.training.fit_calibration import drawn_songs, evidence, groove_evidence, logistic
+from engine.training.fit_check import pool_of
+from engine.training.fit_judge_calibration import judged_groups
 from engine.training.fit_questions import ValidationSongs, bands
 from engine.training.fit_towers import FitTowers
 from tests.engine.training.scores import made_up_song
@@ -51,15 +56,39 @@ def test_an_excerpt_holds_the_bars_that_the_clip_was_taken_from(asking: Validati
     assert lengths == {8, 16, 32, 40}
 
 
-def test_excerpts_are_embedded_in_their_songs(asking: ValidationSongs) -> None:
+def test_excerpts_are_embedded_by_themselves(asking: ValidationSongs) -> None:
     rng = np.random.default_rng(3)
-    one = next(asking.voices(8, rng))
-    question = asking.question(one, "harmonic", rng)
-    assert question is not None
-    assert question.pool.embeddings is not None
-    assert len(question.pool.embeddings.of(MODEL).pitch) == question.pool.offsets[-1]
+    for one in itertools.islice(asking.voices(8, rng), 6):
+        question = asking.question(one, "harmonic", rng)
+        assert question is not None
+        pool = question.pool
+        assert pool.embeddings is not None
+        found = pool.embeddings.of(MODEL)
+        for index in (question.own, (question.own + 3) % len(pool)):
+            rows = np.zeros(pool.rows(index).stop - pool.rows(index).start, BEAT_ROW)
+            for name in ("chroma", "onsets", "bands"):
+                rows[name] = getattr(pool, name)[pool.rows(index)]
+            alone = embed_pool(MODEL, pool_of([rows], role="harmonic"))
+            np.testing.assert_array_equal(found.rhythm[pool.rows(index)], alone.rhythm)
     with pytest.raises(ValueError, match="another model"):
         question.pool.embeddings.of(replace(MODEL, tag="other"))
+
+
+def test_who_is_silent_where_the_clip_was_taken_from_does_not_answer() -> None:
+    silent = {**SONGS[0].rows, "bass": np.zeros_like(SONGS[0].rows["bass"])}
+    songs = ValidationSongs(MODEL, [replace(SONGS[0], rows=silent), *SONGS[1:]])
+    rng = np.random.default_rng(7)
+    answered = [songs.question(one, "bass", rng) is not None for one in songs.voices(8, rng)]
+    assert answered == [False] + [True] * (len(SONGS) - 1)
+
+
+def test_roles_that_few_songs_have_are_judged_by_what_is_there() -> None:
+    without = {role: rows for role, rows in SONGS[0].rows.items() if role != "bass"}
+    songs = [replace(song, rows=without) if n > 2 else song for n, song in enumerate(SONGS)]
+    seen = judged_groups(MODEL, ValidationSongs(MODEL, songs), bars=8, seed=1)
+    assert seen["bass"].odds.shape[0] >= 3
+    assert seen["bass"].odds.shape[1] == 3  # its own bass and those of two others
+    assert seen["harmonic"].odds.shape[1] == 8
 
 
 def test_stems_of_one_composition_are_neither_true_nor_foreign(asking: ValidationSongs) -> None:
@@ -111,6 +140,7 @@ def test_a_curve_learns_what_many_places_are_worth() -> None:
         return float(np.logaddexp(0, -odds[0]).mean() + np.logaddexp(0, odds[1]).mean())
 
     assert loss((slope, offset, price)) < loss(plain)
+    assert found == logistic(true, foreign, (places, places))
     tiny = logistic(true / 1000, foreign / 1000, (places, places))  # no unit is better than another
     assert tiny is not None
     np.testing.assert_allclose(tiny, (1000 * slope, offset, price), rtol=1e-3)
@@ -118,3 +148,16 @@ def test_a_curve_learns_what_many_places_are_worth() -> None:
     assert none is not None
     assert none[0] > 0
     assert logistic(true, true[:0]) is None
+
+
+def test_few_pairs_that_nothing_mixes_have_finite_curves() -> None:
+    """Newton's method alone ran away in twelve of these."""
+    rng = np.random.default_rng(8)
+    for _ in range(200):
+        count = int(rng.integers(1, 6))
+        true = rng.normal(rng.uniform(0, 4), 0.3, count).astype(np.float32)
+        foreign = rng.normal(0, 0.3, 4 * count).astype(np.float32)
+        places = tuple(rng.integers(1, 400, n) for n in (count, 4 * count))
+        found = logistic(true, foreign, places)
+        assert found is not None
+        assert max(map(abs, found)) < 1e4
