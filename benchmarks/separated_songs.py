@@ -117,7 +117,7 @@ def main() -> None:
     listed = [replace(row, song_id=ids[row.song_id]) for row in rows]
     if listed:
         write_listing(given.out, listed)
-    for role, found_db in ratios.items():
+    for role, found_db in ((role, found_db) for role, found_db in ratios.items() if found_db):
         print(f"{role}: median SDR {np.median(found_db):.1f} dB of {len(found_db)} songs")
 
 

@@ -7,7 +7,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from engine.library.library import Library
+from engine.theory import Role
+from engine.training.midi_audio.listing import read_listing
+from tests.dawlink.batch.songs import make_library
+from tests.engine.training.heard import list_songs
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
@@ -52,3 +59,33 @@ def test_the_documents_name_no_other() -> None:
     named = {name for text in texts for name in re.findall(r"benchmarks[./]([a-z_]+)", text)}
     assert named - {"figures", "py"} <= set(BENCHMARKS)
     assert not any("python benchmarks/" in text for text in texts)
+
+
+def test_separated_songs_keep_their_analysis_and_add_up_to_the_mix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import separated_songs
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    make_library(old)
+    with Library.open(old, read_only=True) as library:
+        names = [song.id for song in library.songs()]
+    list_songs(old, dict(zip(names, ("train", "val"), strict=True)))
+    monkeypatch.setattr("sys.argv", ["separated_songs", str(old), str(new), "--keep-analysis"])
+    separated_songs.main()
+    assert "drums: median SDR" in capsys.readouterr().out
+    assert [row.split for row in read_listing(new)] == [row.split for row in read_listing(old)]
+    roles: tuple[Role, ...] = ("drums", "bass", "other")
+    with Library.open(old, read_only=True) as before, Library.open(new, read_only=True) as after:
+        pairs = [sorted(songs.songs(), key=lambda song: song.title) for songs in (before, after)]
+        for one, other in zip(*pairs, strict=True):
+            grids = [songs.grid(song.id).beats_s for songs, song in ((before, one), (after, other))]
+            np.testing.assert_array_equal(*grids)
+            assert after.analysis(other.id).key == before.analysis(one.id).key
+            mixes, drums = [], []
+            for songs, song in ((before, one), (after, other)):
+                stems = {s.role: songs.waveform(s).mono() for s in songs.stems(song.id, roles)}
+                mixes.append(sum(stems.values()))
+                drums.append(stems["drums"])
+            np.testing.assert_allclose(mixes[0], mixes[1], atol=1e-3)
+            assert np.abs(drums[0] - drums[1]).max() > 0.01  # it is not what it was
