@@ -94,7 +94,8 @@ class FitSettings:
         sizes = {n: said.whole(n, least=1, most=_WIDEST) for n in FitSizes.__dataclass_fields__}
         counts = {n: said.whole(n, least=0, most=int(_MOST)) for n in _COUNTS}
         shares = {n: said.number(n, least=0, most=_MOST) for n in _SHARES}
-        return cls(FitSizes(**sizes), **counts, **shares)  # type: ignore[arg-type]
+        values = {**counts, **shares}
+        return cls(FitSizes(**sizes), **values)  # type: ignore[arg-type]  # as checked above
 
     @property
     def tower_steps(self) -> int:
