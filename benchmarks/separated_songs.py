@@ -10,7 +10,8 @@ powers over ``--blur`` bins and frames: a separator that knows roughly where eac
 song becomes a folder of stems, to be analysed as any others; with ``--keep-analysis``, ``OUT`` is
 a library with the beats, keys, features and list of splits of the old one, for networks that listen
 to nothing but audio. Printed are the median SDRs of each role [dB], to be read beside those of the
-separator of Huang et al. (AAAI 2021): vocals 7.2, drums 5.7, bass 5.5, other 3.7.
+separator of Huang et al. (AAAI 2021): vocals 7.2, drums 5.7, bass 5.5, other 3.7. Stems of other
+roles, such as a harmony of which bass and other are not known, are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from engine.audio.waveform import Waveform
 from engine.library.library import Library
 from engine.library.rows import NewSong, NewStem, SongRow
 from engine.theory import Role
-from engine.training.midi_audio.listing import read_listing, write_listing
+from engine.training.midi_audio.listing import read_listing, update_listing
 
 _ROLES: Final[tuple[Role, ...]] = ("vocals", "drums", "bass", "other")
 _FFT: Final = 2048
@@ -90,13 +91,14 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     ratios: dict[Role, list[float]] = {role: [] for role in _ROLES}
-    ids: dict[str, str] = {}
+    listed = {row.song_id: row for row in read_listing(given.library)}
     with contextlib.ExitStack() as stack:
         library = stack.enter_context(Library.open(given.library, create=False, read_only=True))
         new = stack.enter_context(Library.open(given.out)) if given.keep_analysis else None
         for song in library.songs()[: given.limit_songs]:
             waveforms = {s.role: library.waveform(s) for s in library.stems(song.id, _ROLES)}
             if len(waveforms) < 2:
+                print(f"{song.title} is left out: it has fewer than two of {', '.join(_ROLES)}.")
                 continue
             frames = min(wave.frames for wave in waveforms.values())
             rate = next(iter(waveforms.values())).sample_rate
@@ -107,16 +109,14 @@ def main() -> None:
                     ratios[role].append(sdr_db(stems[role], found))
             if new is not None:
                 heard = {role: Waveform(found[None], rate) for role, found in apart.items()}
-                ids[song.id] = kept(library, song, heard, new)
+                added = kept(library, song, heard, new)
+                if song.id in listed:
+                    update_listing(given.out, [replace(listed[song.id], song_id=added)])
                 continue
             folder = given.out / song.id
             folder.mkdir(parents=True, exist_ok=True)
             for role, found in apart.items():
                 soundfile.write(folder / f"{role}.wav", found, rate, subtype="PCM_16")
-    rows = [row for row in read_listing(given.library) if row.song_id in ids]
-    listed = [replace(row, song_id=ids[row.song_id]) for row in rows]
-    if listed:
-        write_listing(given.out, listed)
     for role, found_db in ((role, found_db) for role, found_db in ratios.items() if found_db):
         print(f"{role}: median SDR {np.median(found_db):.1f} dB of {len(found_db)} songs")
 

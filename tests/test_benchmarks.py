@@ -73,6 +73,9 @@ def test_separated_songs_keep_their_analysis_and_add_up_to_the_mix(
     list_songs(old, dict(zip(names, ("train", "val"), strict=True)))
     monkeypatch.setattr("sys.argv", ["separated_songs", str(old), str(new), "--keep-analysis"])
     separated_songs.main()
+    again = ["separated_songs", str(old), str(new), "--keep-analysis", "--limit-songs", "1"]
+    monkeypatch.setattr("sys.argv", again)
+    separated_songs.main()  # whose songs are there, and keep their splits
     assert "drums: median SDR" in capsys.readouterr().out
     assert [row.split for row in read_listing(new)] == [row.split for row in read_listing(old)]
     roles: tuple[Role, ...] = ("drums", "bass", "other")

@@ -35,7 +35,7 @@ _FIT_CURVES: Final = (
     "Fit them anew with "
     "`python -m engine.training.fit --data YOUR_DATA --recalibrate OLD --out NEW`"
 )
-#: Widest tower, and the largest number of a curve; the shipped ones are 64 and 133.
+#: Widest tower, and the largest number of a curve; the shipped ones are 64 and 122.
 _WIDEST: Final = 4096
 _STEEPEST: Final = 1e6
 _TAG_DIGITS: Final = 16

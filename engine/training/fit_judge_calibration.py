@@ -52,8 +52,10 @@ _ALONE_DRAWS, _GROUP_DRAWS, _MOVED_DRAWS = 21, 22, 23
 _ALONE, _WITH_DRUMS = (40, 23), (4, 3)
 #: Beats that a bed is moved by; the first is the bed as it is placed.
 _MOVED: Final = (0, 1, 2, 3)
-#: Gain in log likelihood per question below which the judge is not worth asking.
+#: Gain in log likelihood per question below which the judge is not worth asking, and how many
+#: questions it takes to say so.
 _WORTH: Final = 1e-3
+_FEWEST_QUESTIONS: Final = 10
 
 
 #: (groups,) odds and opinions.
@@ -158,7 +160,10 @@ def moved_groups(model: FitModel, songs: ValidationSongs, *, bars: int, seed: in
 
 
 def judge_weight(finding: Sequence[JudgedGroups], moved: Sequence[JudgedGroups]) -> float:
-    """The weight that tells moved groups best and costs no song; 0 where the judge is no help.
+    """The weight that tells moved groups best and costs no song.
+
+    It is 0 where the judge tells them no better than without it by more than one standard error, or
+    where too few questions say so.
 
     Args:
         finding: true groups among foreign ones.
@@ -170,9 +175,12 @@ def judge_weight(finding: Sequence[JudgedGroups], moved: Sequence[JudgedGroups])
         return 0.0
     behind = found - found[found.mean(axis=1).argmax()]
     allowed = behind.mean(axis=1) >= -behind.std(axis=1) / np.sqrt(behind.shape[1])
-    gain = np.where(allowed, told.mean(axis=1) - told[0].mean(), 0.0)
+    better = told - told[0]
+    gain = np.where(allowed, better.mean(axis=1), 0.0)
     best = int(gain.argmax())
-    return float(_WEIGHTS[best]) if gain[best] > _WORTH else 0.0
+    error = better[best].std() / np.sqrt(better.shape[1])
+    sure = gain[best] > max(_WORTH, error) and better.shape[1] >= _FEWEST_QUESTIONS
+    return float(_WEIGHTS[best]) if sure else 0.0
 
 
 def _likelihoods(kinds: Sequence[JudgedGroups]) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ _BEATS_PER_BAR: Final = 4
 Rows = NDArray[np.void]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
-#: A clip, and an excerpt where one can, must sound in this share of its beats.
+#: A clip, and a foreign excerpt where one can, must sound in this share of its beats.
 _SOUNDING: Final = 0.3
 #: Lengths of the stems in clips; 0 leaves them whole.
 _LENGTHS: Final = (1, 2, 4, 0)
@@ -147,7 +147,11 @@ class ValidationSongs:
         self._groups = np.array([song.group for song in songs])
         self._stems: dict[Role, _Stems] = {}
         for role in ASKED:
-            there = [number for number, song in enumerate(songs) if role in song.rows]
+            there = [
+                number
+                for number, song in enumerate(songs)
+                if role in song.rows and sounding(song.rows[role]).any()
+            ]
             if there:
                 tables = [songs[number].rows[role] for number in there]
                 self._stems[role] = _Stems(model, role, there, tables)
@@ -172,7 +176,7 @@ class ValidationSongs:
                     yield from _asking(number, holds, rows, bars, rng)
 
     def question(self, asking: Asking, role: Role, rng: np.random.Generator) -> Question | None:
-        """The stems of a role under a clip; None where its song has none that sounds there."""
+        """The stems of a role under a clip; None where nothing sounds in its own as it is cut."""
         stems = self._stems.get(role)
         if stems is None or asking.song not in stems.numbers:
             return None
@@ -217,7 +221,7 @@ class ValidationSongs:
 def bands(
     ranker: FitRanker, songs: ValidationSongs, bars: int, rng: np.random.Generator
 ) -> Iterator[tuple[Answered, Answered]]:
-    """Every voice's beds and drums as they are placed, where its own sound."""
+    """Every voice's beds and drums as they are placed, where its own can answer."""
     for asking in songs.voices(bars, rng):
         asked = [songs.question(asking, role, rng) for role in _BAND]
         answered = [Answered(one, one.placed(ranker)) for one in asked if one is not None]

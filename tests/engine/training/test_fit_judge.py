@@ -102,6 +102,11 @@ def test_a_good_judge_is_given_weight_and_a_random_one_none() -> None:
     blind = JudgedGroups(np.zeros((400, 20), np.float32), noise, 20)
     assert judge_weight([blind], [JudgedGroups(odds[:, :4], -knowing[:, :4], 4)]) == 0.0
     assert judge_weight([], []) == judge_weight([found], []) == 0.0
+    few = JudgedGroups(odds[:3, :4], knowing[:3, :4], 4)
+    assert judge_weight([JudgedGroups(odds[:3], knowing[:3], 20)], [few]) == 0.0
+    by_lot = [JudgedGroups(*rng.normal(0, 1, (2, 40, 4)).astype(np.float32), 4) for _ in range(40)]
+    weights = [judge_weight([one], [one]) for one in by_lot]
+    assert np.mean(np.array(weights) > 0) < 0.35
 
 
 def test_a_judge_that_tells_moved_beds_may_cost_no_song() -> None:

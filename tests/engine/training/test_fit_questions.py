@@ -77,6 +77,7 @@ def test_excerpts_are_embedded_by_themselves(asking: ValidationSongs) -> None:
 def test_who_is_silent_where_the_clip_was_taken_from_does_not_answer() -> None:
     silent = {**SONGS[0].rows, "bass": np.zeros_like(SONGS[0].rows["bass"])}
     songs = ValidationSongs(MODEL, [replace(SONGS[0], rows=silent), *SONGS[1:]])
+    assert songs.compositions("bass") == len(SONGS) - 1
     rng = np.random.default_rng(7)
     answered = [songs.question(one, "bass", rng) is not None for one in songs.voices(8, rng)]
     assert answered == [False] + [True] * (len(SONGS) - 1)
