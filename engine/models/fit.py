@@ -87,15 +87,14 @@ class FitRanker:
         chosen = np.flatnonzero(allowed)
         query = self._query(clip)
         shifts = tuple(search.semitones)
+        loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen], np.int64)
         if chosen.size > _PRESELECTED_SHARE * search.keep:
             windows = self._windows(pool, chosen)
             coarse = coarse_scores(query, windows, shifts, beats_per_bar=pool.beats_per_bar)
-            loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen])
             places = places_tried(pool, chosen, loops, shifts)
             rough = self._model.curves.of_role(pool.role).log_odds(coarse, clip.bars, places)
-            order = np.argsort(-rough, kind="stable")[: _PRESELECTED_SHARE * search.keep]
-            chosen = np.sort(chosen[order])
-        loops = np.array([loop_bars_for(int(pool.bars[i]), clip.bars) for i in chosen])
+            best = np.sort(np.argsort(-rough, kind="stable")[: _PRESELECTED_SHARE * search.keep])
+            chosen, loops = chosen[best], loops[best]
         asked = prepare(clip)
         fits: list[Fit] = []
         for loop_bars in np.unique(loops):

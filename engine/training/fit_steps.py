@@ -26,13 +26,8 @@ from engine.training.resuming import Job
 __all__ = ["Batches", "FitSettings", "towers_job", "train_towers"]
 
 _CLIP_NORM: Final = 1.0
-#: What a record tells of a run beside the widths of its towers, and what can be meant at most.
-_COUNTS: Final = (
-    "steps", "teachers", "lessons", "judge_steps", "schedule", "batch", "bank", "bank_passes",
-    "seed",
-)  # fmt: skip
-_SHARES: Final = ("learning_rate", "lesson_rate", "weight_decay", "rules", "drum_rules")
-_WIDEST, _MOST = 4096, 1e9
+#: Widest tower, and the largest number of a record, that can be meant.
+_WIDEST, _MOST = 4096, 10**9
 _REPORT_STEPS: Final = 50
 #: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
 _WARM_UP, _LEAST_RATE = 0.05, 1e-3
@@ -91,11 +86,30 @@ class FitSettings:
             ValueError: one is missing, of another type or cannot be meant.
         """
         said = Recorded(record)
-        sizes = {n: said.whole(n, least=1, most=_WIDEST) for n in FitSizes.__dataclass_fields__}
-        counts = {n: said.whole(n, least=0, most=int(_MOST)) for n in _COUNTS}
-        shares = {n: said.number(n, least=0, most=_MOST) for n in _SHARES}
-        values = {**counts, **shares}
-        return cls(FitSizes(**sizes), **values)  # type: ignore[arg-type]  # as checked above
+
+        def count(name: str, least: int = 0, most: int = _MOST) -> int:
+            return said.whole(name, least=least, most=most)
+
+        def share(name: str) -> float:
+            return said.number(name, least=0, most=_MOST)
+
+        return cls(
+            sizes=FitSizes(**{n: count(n, 1, _WIDEST) for n in FitSizes.__dataclass_fields__}),
+            steps=count("steps"),
+            teachers=count("teachers"),
+            lessons=count("lessons"),
+            judge_steps=count("judge_steps"),
+            schedule=count("schedule"),
+            batch=count("batch"),
+            bank=count("bank"),
+            bank_passes=count("bank_passes"),
+            learning_rate=share("learning_rate"),
+            lesson_rate=share("lesson_rate"),
+            weight_decay=share("weight_decay"),
+            rules=share("rules"),
+            drum_rules=share("drum_rules"),
+            seed=count("seed"),
+        )
 
     @property
     def tower_steps(self) -> int:
