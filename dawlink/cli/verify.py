@@ -1,4 +1,4 @@
-"""``dawlink verify``: checks every file and row of the library."""
+"""``dawlink verify``: checks every file and row of the library, and the models kept with it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ app = typer.Typer(help="Check every file and row of the library.")
 def verify(ctx: typer.Context, json: Json = False) -> None:
     """Check every file and row of the library; names what is damaged or missing."""
     from engine.embeddings import embedding_problems
+    from engine.models.registry import checkpoint_problems
 
     settings = invocation(ctx).settings()
     with open_library(settings) as library:
-        problems = [*library.verify(), *embedding_problems(library)]
+        problems = [
+            *library.verify(),
+            *embedding_problems(library),
+            *checkpoint_problems((library.folder / "models",)),
+        ]
         songs = len(library.songs())
     error = _failure(problems)
     if json:
@@ -48,6 +53,6 @@ def _failure(problems: Sequence[Problem]) -> SomeItemsFailed | None:
     things = "thing in the library is" if serious == 1 else "things in the library are"
     return SomeItemsFailed(
         f"{serious} {things} damaged or missing.",
-        hint="Remove the songs named above and add them again.",
+        hint="Do what the lines above say, and check again.",
         code="library_damaged",
     )

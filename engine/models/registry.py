@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import MissingDependency, UsageError
+from engine.library.rows import Problem
 from engine.models.ranker import Ranker
 
 if TYPE_CHECKING:
     from engine.models.huang import NetKind
 
-__all__ = ["DEFAULT_MODEL", "LEARNED", "MODEL_NAMES", "SHIPPED", "load_ranker", "own_checkpoints"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "LEARNED",
+    "MODEL_NAMES",
+    "SHIPPED",
+    "checkpoint_problems",
+    "load_ranker",
+    "own_checkpoints",
+]
 
 #: What ranks when nobody chooses; its checkpoint comes with dawlink.
 DEFAULT_MODEL: Final = "fit"
@@ -108,6 +117,19 @@ def own_checkpoints(folders: Sequence[Path]) -> dict[str, Path]:
     """The learned models whose checkpoint lies in ``folders``, by name."""
     found = {name: _checkpoint(name, folders) for name in LEARNED}
     return {n: path for n, path in found.items() if path is not None and path.parent != SHIPPED}
+
+
+def checkpoint_problems(folders: Sequence[Path]) -> list[Problem]:
+    """The checkpoints in ``folders`` that :func:`load_ranker` refuses; those that come with
+    dawlink are checked whenever they are loaded.
+    """
+    problems = []
+    for name, path in own_checkpoints(folders).items():
+        try:
+            load_ranker(name, folders=folders)
+        except MissingDependency as error:
+            problems.append(Problem("damaged", error.message, error.hint, path))
+    return problems
 
 
 def _mix(path: Path, kind: NetKind) -> Ranker:

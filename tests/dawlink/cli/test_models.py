@@ -108,6 +108,20 @@ def test_a_checkpoint_that_cannot_be_used_is_refused_with_a_way_out(
     assert "dawlink" in error["hint"]
 
 
+def test_verify_names_an_own_checkpoint_that_cannot_be_used(own: Command) -> None:
+    models = own.library / "models"
+    models.mkdir()
+    write_jepa(models / "stem-jepa.safetensors")
+    assert own("verify", "--json").document["problems"] == []
+    truncated(models / "postmixnet.safetensors", "postmixnet")
+    ran = own("verify", "--json")
+    refused(ran, 3, "library_damaged", "1 thing")
+    (problem,) = ran.document["problems"]
+    assert problem["path"] == str(models / "postmixnet.safetensors")
+    assert problem["kind"] == "damaged"
+    assert "dawlink train" in problem["hint"]
+
+
 @pytest.mark.parametrize("damage", [empty, truncated, one_bit_changed, of_another_kind])
 def test_the_fit_model_is_checked_as_well(
     own: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage
