@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from engine.adding import AddOptions, add_sources, plan_all
 from engine.audio.decode import decode
-from engine.clips import ClipRequest
-from engine.delivered import RenderOptions
+from engine.clips.clip import ClipRequest
+from engine.delivery.records import RenderOptions
 from engine.engine import Engine
 from engine.grid import BeatGrid
+from engine.ingest.adding import AddOptions, add_sources, plan_all
 from engine.suggestions import SuggestOptions
 
 FASTER = 1.1

@@ -9,9 +9,9 @@ were written and turned into vamps; the second, windows of the vocals and harmon
 analysed library. Normalised ranks, 0 is best and 0.5 is chance, with 95 % intervals by song; lines
 with a minus are paired differences to AutoMashUpper (below 0 the fit model is better). Where two
 arrangements of a composition contradict each other (:mod:`engine.training.arrangements`), a second
-table leaves the wrong one out. See :mod:`engine.training.fit_check`. The third asks for clips of 4
+table leaves the wrong one out. See :mod:`engine.training.fit.check`. The third asks for clips of 4
 to 32 bars of whole songs in a library of all of them and shows how often pairs of a given score
-belong together (:mod:`engine.training.fit_calibration`).
+belong together (:mod:`engine.training.fit.calibration`).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import numpy as np
 
 from engine.models.automashupper import automashupper
 from engine.models.baselines import MeanChroma
-from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
-from engine.models.fit_curves import CURVE_BARS, GROUP, JUDGED, probability
+from engine.models.fit.checkpoint import SHIPPED_FIT, FitModel, load_fit
+from engine.models.fit.curves import CURVE_BARS, GROUP, JUDGED, probability
+from engine.models.fit.ranker import FitRanker
 from engine.models.ranker import Ranker
 from engine.theory import Role
 from engine.training.arrangements import contradicting
-from engine.training.fit_calibration import (
+from engine.training.fit.calibration import (
     Reliability,
     drawn_songs,
     evidence,
     reliability,
 )
-from engine.training.fit_check import WindowPairs, compared, midi_pairs
-from engine.training.fit_judge_calibration import judged_log_odds
-from engine.training.fit_library import analysed_songs, song_pairs
-from engine.training.fit_questions import ValidationSongs
+from engine.training.fit.check import WindowPairs, compared, midi_pairs
+from engine.training.fit.judge_calibration import judged_log_odds
+from engine.training.fit.library import analysed_songs, song_pairs
+from engine.training.fit.questions import ValidationSongs
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import SHIPPABLE_SETS, MidiSong, load_corpus
 

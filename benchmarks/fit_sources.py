@@ -23,22 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.models.automashupper import automashupper
-from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import FitModel
-from engine.models.fit_curves import FitCurves
-from engine.models.fit_net import dense_weights
+from engine.models.fit.checkpoint import FitModel
+from engine.models.fit.curves import FitCurves
+from engine.models.fit.ranker import FitRanker
+from engine.models.fit.towers import dense_weights
 from engine.models.ranker import Ranker
-from engine.training.fit_check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, midi_pairs, ranks
-from engine.training.fit_data import FitBank
-from engine.training.fit_library import (
+from engine.training.fit.check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, midi_pairs, ranks
+from engine.training.fit.data import FitBank
+from engine.training.fit.library import (
     AnalysedSong,
     LibraryWindows,
     analysed_songs,
     song_pairs,
     useful,
 )
-from engine.training.fit_material import RollWindows, WindowSource, mixed
-from engine.training.fit_steps import FitSettings, train_towers
+from engine.training.fit.material import RollWindows, WindowSource, mixed
+from engine.training.fit.steps import FitSettings, train_towers
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import load_corpus
 

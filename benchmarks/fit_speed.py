@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from benchmarks.speed import Figure, synthetic_library, timed
 from dawlink.demo import write_demo_vocal
 from engine.analysis.records import BEAT_ROW
-from engine.clips import ClipRequest
-from engine.embeddings import embed_song
+from engine.clips.clip import ClipRequest
+from engine.embeddings.stems import embed_song
 from engine.engine import Engine
 from engine.library.library import Library
 from engine.models.automashupper import automashupper
-from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import FitModel, load_fit
-from engine.models.fit_embedding import Embedding
+from engine.models.fit.checkpoint import FitModel, load_fit
+from engine.models.fit.embedding import Embedding
+from engine.models.fit.ranker import FitRanker
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Search
 from engine.suggestions import SuggestOptions

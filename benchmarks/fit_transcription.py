@@ -33,18 +33,18 @@ from engine.audio.resample import resample
 from engine.grid import BeatGrid
 from engine.library.library import Library
 from engine.models.automashupper import automashupper
-from engine.models.fit import FitRanker
-from engine.models.fit_checkpoint import SHIPPED_FIT, FitModel, load_fit
-from engine.models.fit_curves import FitCurves
-from engine.models.fit_net import dense_weights
+from engine.models.fit.checkpoint import SHIPPED_FIT, FitModel, load_fit
+from engine.models.fit.curves import FitCurves
+from engine.models.fit.ranker import FitRanker
+from engine.models.fit.towers import dense_weights
 from engine.models.ranker import Ranker
 from engine.theory import Role
-from engine.training.fit_check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, ranks
-from engine.training.fit_data import FitBank, Prepared, bank_of, prepared
-from engine.training.fit_library import AnalysedSong, analysed_songs, song_pairs
-from engine.training.fit_material import RollWindows, WindowSource
-from engine.training.fit_steps import FitSettings, train_towers
-from engine.training.fit_windows import draw_window
+from engine.training.fit.check import ANY_KEY, KEY_GIVEN, WindowPairs, bootstrap, ranks
+from engine.training.fit.data import FitBank, Prepared, bank_of, prepared
+from engine.training.fit.library import AnalysedSong, analysed_songs, song_pairs
+from engine.training.fit.material import RollWindows, WindowSource
+from engine.training.fit.steps import FitSettings, train_towers
+from engine.training.fit.windows import draw_window
 from engine.training.material import LibrarySongs
 from engine.training.midi_corpus import MidiSong, load_corpus
 
@@ -164,7 +164,7 @@ def transcribed(
 
 @dataclass(frozen=True)
 class SquashedRolls:
-    """A :class:`~engine.training.fit_material.WindowSource` of rolls seen through the squashing."""
+    """A :class:`~engine.training.fit.material.WindowSource` of rolls seen through the squashing."""
 
     listed: tuple[MidiSong, ...]
 

@@ -31,13 +31,13 @@ from engine.evaluation.gallery import Gallery
 from engine.evaluation.windows import windows_of
 from engine.library.library import Library
 from engine.models.audio_source import Recording, Sound, session_audio
-from engine.models.beat_mel import BeatMels, levelled, scaled
-from engine.models.huang import MixNet, NetKind, NetSettings, mashability
-from engine.models.mel import MEL
-from engine.models.mix_ranker import MixRanker
+from engine.models.mix_nets.beat_mel import BeatMels, levelled, scaled
+from engine.models.mix_nets.mel import MEL
+from engine.models.mix_nets.network import MixNet, NetKind, NetSettings, mashability
+from engine.models.mix_nets.ranker import MixRanker
 from engine.models.ranker import Ranker
 from engine.models.registry import load_ranker
-from engine.training.mix_run import small_net
+from engine.training.mix_nets.run import small_net
 
 #: Runs of a way that has everything at hand; the median counts.
 _REPEATS: Final = 15

@@ -28,14 +28,14 @@ import numpy as np
 
 from benchmarks.figures import Figure, run_parts
 from dawlink.demo import DEMO_SONGS, DEMO_VOCAL, synthesise, write_demo_songs, write_demo_vocal
-from engine.adding import AddOptions, add_sources, plan_all
 from engine.analysis.records import BEAT_ROW, KeyEstimate, SongAnalysis, StemAnalysis, TempoEstimate
 from engine.audio.waveform import Waveform
-from engine.clips import ClipRequest
-from engine.embeddings import embed_song
+from engine.clips.clip import ClipRequest
+from engine.embeddings.stems import embed_song
 from engine.engine import Engine
 from engine.files import write_whole
 from engine.grid import BeatGrid
+from engine.ingest.adding import AddOptions, add_sources, plan_all
 from engine.library.library import Library
 from engine.library.rows import NewSong, NewStem
 from engine.suggestions import SuggestOptions
@@ -174,7 +174,7 @@ def render_pair(library: Path) -> None:
     """Harmonic and drums of the only song, transposed by two, onto the vocal's tempo."""
     from engine.audio.stretch import default_stretcher
     from engine.mashup.placement import Placement
-    from engine.rendering import Session, Track, render_track
+    from engine.rendering.renderer import Session, Track, render_track
 
     with Library.open(library) as opened:
         song = opened.songs()[0]

@@ -28,8 +28,8 @@ from engine.mashup.database import MashupDB
 from engine.mashup.example_audio import example_sounds, sound_of_use
 from engine.mashup.generation import Condition, MashupExample, generate
 from engine.models.audio_source import Recording, Sound, session_audio
-from engine.models.beat_mel import BeatMels, levelled
-from engine.models.mel import MEL
+from engine.models.mix_nets.beat_mel import BeatMels, levelled
+from engine.models.mix_nets.mel import MEL
 from engine.training.midi_audio.listing import groups_of
 from tests.engine.mashup.test_artefacts import fingerprint
 

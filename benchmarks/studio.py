@@ -23,14 +23,14 @@ import numpy as np
 from sqlalchemy import text
 
 from benchmarks.figures import Figure, run_parts
-from engine.embedding_files import EmbeddingFiles, EmbeddingKeeper
-from engine.embedding_table import EmbeddingTable
+from engine.embeddings.files import EmbeddingFiles, EmbeddingKeeper
+from engine.embeddings.table import EmbeddingTable
 from engine.library.library import Library
 from engine.models.coarse import Windows
-from engine.models.fit_checkpoint import load_fit
-from engine.models.fit_coarse import coarse_scores
-from engine.models.fit_embedding import Embedding
-from engine.threads import one_blas_thread
+from engine.models.fit.checkpoint import load_fit
+from engine.models.fit.coarse import coarse_scores
+from engine.models.fit.embedding import Embedding
+from engine.parallel.threads import one_blas_thread
 from tests.servers import Postgres, postgres_programs, vector_programs
 
 _STEMS: Final = 200

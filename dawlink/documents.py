@@ -9,7 +9,7 @@ import dawlink
 
 if TYPE_CHECKING:
     from engine.analysis.records import KeyEstimate
-    from engine.delivered import RenderedFile, RenderedSuggestion
+    from engine.delivery.records import RenderedFile, RenderedSuggestion
     from engine.library.rows import SongRow, StemRow
     from engine.mashup.ducked_stems import Ducking
     from engine.suggestions import SuggestedStem, Suggestion, SuggestReply

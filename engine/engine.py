@@ -13,24 +13,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from engine.clip_cache import ClipCache
-from engine.clips import ClipAnalysis, ClipRequest
-from engine.delivered import Progress, RenderedSuggestion, RenderOptions
-from engine.delivery import planned_files, render_suggestion, session_of
+from engine.clips.cache import ClipCache
+from engine.clips.clip import ClipAnalysis, ClipRequest
+from engine.delivery.records import Progress, RenderedSuggestion, RenderOptions
+from engine.delivery.writing import planned_files, render_suggestion, session_of
 from engine.library.place import LibraryPlace
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker
 from engine.pools import LibraryPools
-from engine.rendering import ReadSpan, Session
-from engine.spans import decoded_span
+from engine.rendering.renderer import ReadSpan, Session
+from engine.rendering.spans import decoded_span
 from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
 from engine.theory import Role
 
 if TYPE_CHECKING:
     from engine.audio.stretch import Stretcher
     from engine.audio.waveform import Waveform
-    from engine.auditions import Spread
     from engine.library.library import Library
+    from engine.rendering.auditions import Spread
 
 __all__ = ["Engine"]
 
@@ -78,9 +78,9 @@ class Engine:
         """Beats, key and features of a clip (cached), as loud as its DAW plays it.
 
         Raises:
-            UnusableInput: see :func:`engine.clip_analysis.analyse_clip`.
+            UnusableInput: see :func:`engine.clips.analysis.analyse_clip`.
         """
-        from engine.clip_analysis import analyse_clip
+        from engine.clips.analysis import analyse_clip
 
         unity = replace(request, gain_db=0.0)  # one analysis serves every gain
         found = analyse_clip(
@@ -168,12 +168,12 @@ class Engine:
         stretcher: Stretcher,
         spread: Spread | None = None,
     ) -> Waveform:
-        """A loop of ``bars`` bars to listen to (see :mod:`engine.auditions`).
+        """A loop of ``bars`` bars to listen to (see :mod:`engine.rendering.auditions`).
 
         Raises:
             UnusableInput: a source cannot be read.
         """
-        from engine.auditions import audition
+        from engine.rendering.auditions import audition
 
         session = session_of(reply, self._clip_rate(reply), bars=bars)
         return audition(

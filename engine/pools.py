@@ -120,7 +120,7 @@ class LibraryState:
         return grid
 
     def _load(self, role: Role, beats_per_bar: int) -> SearchPool:
-        from engine.embeddings import LibraryEmbeddings
+        from engine.embeddings.stems import LibraryEmbeddings
         from engine.library.pool import load_pool
 
         stored = load_pool(self._library, stored_role(role))

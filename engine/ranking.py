@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from engine.errors import MissingDependency, UsageError
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, FitParts, Ranker, Search
+from engine.parallel.threads import one_blas_thread
 from engine.theory import Role
-from engine.threads import one_blas_thread
 
 __all__ = ["Member", "RankedGroup", "Ranking", "SearchPool", "SearchRules", "rank"]
 

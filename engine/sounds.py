@@ -19,7 +19,7 @@ from engine.models.audio_source import Recording, Sound
 from engine.theory import Role
 
 if TYPE_CHECKING:
-    from engine.clips import ClipAnalysis
+    from engine.clips.clip import ClipAnalysis
     from engine.library.reading import LibraryReader
     from engine.library.rows import StemRow
     from engine.models.pool import RolePool

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import UnwritableOutput
-from engine.processes import is_alive
+from engine.parallel.processes import is_alive
 
 __all__ = ["publish", "staging_folder", "sweep_staging"]
 

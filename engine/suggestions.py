@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from engine.analysis.records import KeyEstimate
-from engine.clips import ClipAnalysis
+from engine.clips.clip import ClipAnalysis
 from engine.errors import LibraryUnusable, UnusableInput, UsageError
 from engine.grid import BeatGrid
 from engine.library.rows import StemRow

@@ -21,8 +21,8 @@ from dawlink.cli.context import Invocation, open_library
 from dawlink.cli.options import clip_request, suggest_options
 from dawlink.cli.render import named_stems, own_set, project_maker, render_options
 from dawlink.settings import Settings
-from engine.clips import ClipRequest
-from engine.delivered import RenderOptions
+from engine.clips.clip import ClipRequest
+from engine.delivery.records import RenderOptions
 from engine.errors import UnusableInput, UsageError
 from engine.naming import safe_name
 from engine.suggestions import SuggestOptions, parse_roles

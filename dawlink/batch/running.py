@@ -23,16 +23,16 @@ from dawlink.cli.context import open_engine, open_library
 from dawlink.cli.render import choose, notes_of_set
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings, StretcherName
-from engine.delivered import RenderedSuggestion
+from engine.delivery.records import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
 from engine.files import sha256_of
-from engine.ground import ground_of
 from engine.library.place import LibraryPlace
-from engine.spans import DecodedSpans
+from engine.parallel.ground import ground_of
+from engine.parallel.workers import Ask, Executor, Finished
+from engine.rendering.spans import DecodedSpans
 from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
-from engine.workers import Ask, Executor, Finished
 
 __all__ = ["LineJob", "LineOutcome", "done_already", "jobs_of", "run_batch"]
 

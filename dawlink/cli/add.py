@@ -13,8 +13,8 @@ from dawlink.cli.context import executor_of, invocation
 from dawlink.cli.options import Cluster, Json
 from dawlink.cli.output import Documented, emit_json_line, emit_text, error_fields, progress
 from dawlink.documents import Document
-from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed
+from engine.ingest.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.library.place import LibraryPlace
 from engine.theory import parse_role
 

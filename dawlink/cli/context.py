@@ -13,7 +13,7 @@ from dawlink.settings import Settings, load_settings
 if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.library.library import Library
-    from engine.workers import Executor
+    from engine.parallel.workers import Executor
 
 __all__ = ["Invocation", "executor_of", "invocation", "open_engine", "open_library"]
 
@@ -50,10 +50,10 @@ def invocation(ctx: typer.Context) -> Invocation:
 def executor_of(settings: Settings) -> Executor:
     """Where jobs are done: on the cluster of the settings, else in processes here."""
     if settings.cluster:
-        from engine.cluster import DaskCluster
+        from engine.parallel.cluster import DaskCluster
 
         return DaskCluster(settings.cluster)
-    from engine.workers import LocalProcesses
+    from engine.parallel.workers import LocalProcesses
 
     return LocalProcesses(settings.workers)
 

@@ -15,9 +15,9 @@ from dawlink.cli.output import emit_json, emit_text, progress
 from dawlink.cli.render import project_maker, render_and_describe, render_options
 from dawlink.cli.suggest import print_reply
 from dawlink.documents import Document, suggest_document
-from engine.adding import AddOptions, add_sources, plan_all
-from engine.clips import ClipRequest
+from engine.clips.clip import ClipRequest
 from engine.engine import Engine
+from engine.ingest.adding import AddOptions, add_sources, plan_all
 from engine.suggestions import SuggestOptions
 
 app = typer.Typer(help="Try everything with songs made on the spot.")

@@ -29,9 +29,9 @@ from dawlink.cli.output import (
 from dawlink.documents import Document
 from dawlink.evaluation_documents import report_document
 from dawlink.settings import Settings
-from engine.adding import AddOptions, AddOutcome, add_sources, path_of, plan_all
 from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
 from engine.files import require_writable, write_whole
+from engine.ingest.adding import AddOptions, AddOutcome, add_sources, path_of, plan_all
 from engine.library.place import files_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from dawlink.settings import Settings
-from engine.clips import ClipRequest
+from engine.clips.clip import ClipRequest
 from engine.errors import UsageError
 from engine.mashup.ducking import DEFAULT_DUCK_DB
 from engine.suggestions import SuggestOptions, parse_roles

@@ -13,7 +13,7 @@ from dawlink.cli.context import invocation, open_engine
 from dawlink.cli.output import emit_json, emit_text, progress
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings
-from engine.delivered import ProjectMaker, RenderedSuggestion, RenderOptions, Stage
+from engine.delivery.records import ProjectMaker, RenderedSuggestion, RenderOptions, Stage
 from engine.engine import Engine
 from engine.errors import UnusableInput, UsageError
 from engine.suggestions import Suggestion, SuggestReply

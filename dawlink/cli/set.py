@@ -46,7 +46,7 @@ def set_song(
             "Nothing to correct was given.",
             hint="Give --tempo, --key, --downbeat, --half or --double.",
         )
-    from engine.corrections import correct_song
+    from engine.ingest.corrections import correct_song
     from engine.library.library import Library
 
     with Library.open(invocation(ctx).settings().library, create=False) as library:

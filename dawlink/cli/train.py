@@ -26,11 +26,11 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Model to the module with its ``run(request, tell)``.
 TRAINERS: Final = {
-    "fit": "engine.training.fit_run",
-    "premixnet": "engine.training.mix_run",
-    "postmixnet": "engine.training.mix_run",
-    "stem-jepa": "engine.training.stem_jepa_run",
-    "song-masher": "engine.training.song_masher_run",
+    "fit": "engine.training.fit.run",
+    "premixnet": "engine.training.mix_nets.run",
+    "postmixnet": "engine.training.mix_nets.run",
+    "stem-jepa": "engine.training.stem_jepa.run",
+    "song-masher": "engine.training.song_masher.run",
 }
 #: Models that learn from the notes of MIDI files.
 READ_NOTES: Final = ("fit",)

@@ -19,7 +19,7 @@ app = typer.Typer(help="Check every file and row of the library.")
 @app.command()
 def verify(ctx: typer.Context, json: Json = False) -> None:
     """Check every file and row of the library; names what is damaged or missing."""
-    from engine.embeddings import embedding_problems
+    from engine.embeddings.stems import embedding_problems
     from engine.models.registry import checkpoint_problems
 
     settings = invocation(ctx).settings()

@@ -1,4 +1,4 @@
-"""DAW projects of rendered suggestions, for :class:`engine.delivered.RenderOptions`."""
+"""DAW projects of rendered suggestions, for :class:`engine.delivery.records.RenderOptions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, cast, get_args
 
 from dawlink.daw.rendered import Delivery, rendered_project, warped_project
 from dawlink.daw.writer import EXTENDS, ProjectWriter, writer_for
-from engine.delivered import RenderedSuggestion
+from engine.delivery.records import RenderedSuggestion
 from engine.errors import UsageError
 from engine.suggestions import Suggestion, SuggestReply
 
@@ -20,7 +20,7 @@ _SOURCES: Final = "sources"
 
 @dataclass(frozen=True)
 class Projects:
-    """A :class:`~engine.delivered.ProjectMaker`.
+    """A :class:`~engine.delivery.records.ProjectMaker`.
 
     Args:
         formats: names of :data:`~dawlink.daw.writer.FORMATS`.
@@ -51,7 +51,7 @@ class Projects:
                 )
 
     def entries(self, name: str) -> tuple[str, ...]:
-        """See :class:`~engine.delivered.ProjectMaker`."""
+        """See :class:`~engine.delivery.records.ProjectMaker`."""
         return tuple(writer.entry(name) for writer in self._writers())
 
     def make(
@@ -61,7 +61,7 @@ class Projects:
         rendered: RenderedSuggestion,
         folder: Path,
     ) -> tuple[Path, ...]:
-        """See :class:`~engine.delivered.ProjectMaker`.
+        """See :class:`~engine.delivery.records.ProjectMaker`.
 
         Raises:
             UnusableInput: a source, or the project to add to, cannot be read.

@@ -17,13 +17,13 @@ from typing import Final, Literal
 import numpy as np
 
 from dawlink.daw.project import AudioClip, AudioFile, AudioTrack, Project
-from engine.delivered import RenderedFile, RenderedSuggestion
+from engine.delivery.records import RenderedFile, RenderedSuggestion
 from engine.mashup.placement import WarpPoint
 from engine.naming import safe_name
-from engine.rendering import Session, Track, source_audio
+from engine.rendering.renderer import Session, Track, source_audio
+from engine.rendering.tracks import clip_track, stem_track
 from engine.suggestions import Suggestion, SuggestReply
 from engine.theory import Role
-from engine.tracks import clip_track, stem_track
 
 __all__ = ["Delivery", "passes", "rendered_project", "warped_project"]
 

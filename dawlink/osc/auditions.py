@@ -23,7 +23,7 @@ from dawlink.osc.clients import Answered
 from dawlink.osc.service import EngineService
 from dawlink.osc.stopping import Stop
 from engine.cached_files import CachedFiles
-from engine.processes import is_alive
+from engine.parallel.processes import is_alive
 
 if TYPE_CHECKING:
     from engine.audio.waveform import Waveform

@@ -17,7 +17,7 @@ from dawlink.osc.faults import ErrorCode, Fault
 
 if TYPE_CHECKING:
     from dawlink.osc.exchange import Exchange
-    from engine.clips import ClipRequest
+    from engine.clips.clip import ClipRequest
     from engine.suggestions import SuggestReply
     from engine.theory import Key
 
@@ -80,7 +80,7 @@ class LiveClip:
         Raises:
             UsageError: the region or the markers cannot be meant.
         """
-        from engine.clips import BeatMap, ClipRequest
+        from engine.clips.clip import BeatMap, ClipRequest
 
         if self.markers:
             beat_map = BeatMap(self.markers, self.start, self.end, beats_per_bar)

@@ -22,7 +22,7 @@ from dawlink.osc.stopping import Stop, Stopped
 from dawlink.osc.workers import Lane, Workers
 
 if TYPE_CHECKING:
-    from engine.delivered import RenderedSuggestion
+    from engine.delivery.records import RenderedSuggestion
     from engine.suggestions import Suggestion
 
 __all__ = ["Making"]

@@ -14,7 +14,7 @@ from dawlink.osc.stopping import Stop
 from dawlink.settings import AudioFormat, Settings
 
 if TYPE_CHECKING:
-    from engine.delivered import RenderedSuggestion, RenderOptions, Stage
+    from engine.delivery.records import RenderedSuggestion, RenderOptions, Stage
     from engine.suggestions import Suggestion
 
 __all__ = ["KINDS", "PROJECT_KINDS", "STAGES", "RenderOrder", "render_order"]
@@ -51,7 +51,7 @@ class RenderOrder:
     def options(self, settings: Settings, out: Path) -> RenderOptions:
         """How the engine writes."""
         from dawlink.daw.maker import Projects
-        from engine.delivered import RenderOptions
+        from engine.delivery.records import RenderOptions
 
         projects = tuple(kind for kind in self.kinds if kind in PROJECT_KINDS)
         asked_rate = settings.origin.get("sample_rate", "default") != "default"

@@ -17,7 +17,7 @@ import platformdirs
 
 from engine.errors import DawlinkError
 from engine.files import write_whole
-from engine.processes import is_alive
+from engine.parallel.processes import is_alive
 
 __all__ = ["RunFile", "holder_of", "living_engines", "run_file_path"]
 

@@ -18,7 +18,7 @@ from dawlink.settings import Settings
 
 if TYPE_CHECKING:
     from engine.audio.stretch import Stretcher
-    from engine.clips import ClipAnalysis, ClipRequest
+    from engine.clips.clip import ClipAnalysis, ClipRequest
     from engine.engine import Engine
     from engine.library.place import LibraryPlace
     from engine.suggestions import Suggestion, SuggestOptions
@@ -127,7 +127,7 @@ class EngineService:
     def guess(self, clip: LiveClip, session: LiveSession) -> ClipFacts:
         """What is known of a warped clip before its markers come: its song's or its name's."""
         from engine.analysis.tempo import hints_from_name
-        from engine.clip_analysis import content_sha
+        from engine.clips.analysis import content_sha
 
         hints = hints_from_name(clip.path.stem)
         bpm, key = hints.tempo_bpm or session.tempo_bpm or 0.0, hints.key
@@ -220,7 +220,7 @@ class EngineService:
 
     def group(self, answered: Answered, stem_ids: tuple[str, ...]) -> Suggestion | None:
         """The suggestion made of these stems, if the answer holds them."""
-        from engine.auditions import grouped
+        from engine.rendering.auditions import grouped
 
         return grouped(answered.reply, stem_ids)
 

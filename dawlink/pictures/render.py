@@ -34,8 +34,8 @@ from dawlink.pictures.envelopes import (
 )
 from dawlink.pictures.spectrogram import FLOOR_DB, measure_spectrogram
 from dawlink.pictures.timeline import Lines, bar_step, draw_lines
-from engine.delivered import RenderedFile, RenderedSuggestion
-from engine.rendering import Session
+from engine.delivery.records import RenderedFile, RenderedSuggestion
+from engine.rendering.renderer import Session
 
 __all__ = ["plot_render"]
 

@@ -20,8 +20,8 @@ from engine.evaluation.corpus import Passage
 from engine.models.audio_source import Sound
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Ranker, Search
+from engine.parallel.threads import one_blas_thread
 from engine.theory import Role
-from engine.threads import one_blas_thread
 
 __all__ = ["ALL_TRANSPOSITIONS", "AS_IS", "Gallery", "Stopwatch", "clip_of", "pool_of"]
 

@@ -35,8 +35,8 @@ from engine.evaluation.report import AxisResult, Task, task_of
 from engine.evaluation.windows import QUARTERS_PER_BEAT, window_at, windows_of
 from engine.models.pool import RolePool
 from engine.models.ranker import Fit, Ranker, Search
+from engine.parallel.threads import one_blas_thread
 from engine.theory import Role
-from engine.threads import one_blas_thread
 
 __all__ = ["huang_tasks"]
 

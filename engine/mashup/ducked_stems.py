@@ -25,7 +25,7 @@ from engine.mashup.ducking import (
     apply_ducking,
     ducking_gain,
 )
-from engine.rendering import mix_tracks
+from engine.rendering.renderer import mix_tracks
 
 __all__ = ["DuckNetwork", "Ducking", "duck_stems"]
 

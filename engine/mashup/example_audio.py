@@ -2,11 +2,12 @@
 
 In Huang et al. (AAAI 2021) originals are untouched and everything else went through a stretcher,
 so a network can learn to hear the stretcher. Here nothing is rendered: the stems of all examples
-are read from their recordings' spectrograms on the vocal's beats (:mod:`engine.models.beat_mel`),
-which is the same look-up for an original as for a matched stem of another tempo. Pitched stems are
-read in another transposition whatever the condition is: each example draws one shift, within ±3
-semitones, for its vocal and its harmony, on top of what the pairing asks for. In the end every
-stem has one level. A stem that keeps its own tempo is read on evenly spaced seconds, not on beats.
+are read from their recordings' spectrograms on the vocal's beats
+(:mod:`engine.models.mix_nets.beat_mel`), which is the same look-up for an original as for a matched
+stem of another tempo. Pitched stems are read in another transposition whatever the condition is:
+each example draws one shift, within ±3 semitones, for its vocal and its harmony, on top of what the
+pairing asks for. In the end every stem has one level. A stem that keeps its own tempo is read on
+evenly spaced seconds, not on beats.
 
 The paper's stems were separated from full mixes, so each still held traces of the others. Such
 *bleed* can be asked for: the other stems of a stem's own song sound in it too, so many decibels
@@ -26,7 +27,7 @@ from engine.errors import UnusableInput
 from engine.mashup.database import MASHUP_ROLES, MashupDB, MashupSong
 from engine.mashup.generation import MashupExample, StemUse
 from engine.models.audio_source import Sound
-from engine.models.beat_mel import FLOOR_DB, BeatMels, added_up, half_decibels, levelled
+from engine.models.mix_nets.beat_mel import FLOOR_DB, BeatMels, added_up, half_decibels, levelled
 from engine.sounds import file_recording
 
 __all__ = [

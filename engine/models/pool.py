@@ -24,7 +24,7 @@ from engine.theory import Role
 
 if TYPE_CHECKING:
     from engine.models.audio_source import AudioSource
-    from engine.models.fit_embedding import EmbeddingSource
+    from engine.models.fit.embedding import EmbeddingSource
 
 __all__ = ["RolePool", "window_vectors"]
 
@@ -177,7 +177,7 @@ def _folded_embeddings(
     """Beats of the stems ``chosen``, those that :func:`_merge_pairs` and the other one take."""
     if pool.embeddings is None:
         return None
-    from engine.models.fit_embedding import FoldedEmbeddings
+    from engine.models.fit.embedding import FoldedEmbeddings
 
     two_bars = 2 * pool.beats_per_bar
     beats = []

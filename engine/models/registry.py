@@ -12,7 +12,7 @@ from engine.library.rows import Problem
 from engine.models.ranker import Ranker
 
 if TYPE_CHECKING:
-    from engine.models.huang import NetKind
+    from engine.models.mix_nets.network import NetKind
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -133,20 +133,20 @@ def checkpoint_problems(folders: Sequence[Path]) -> list[Problem]:
 
 
 def _mix(path: Path, kind: NetKind) -> Ranker:
-    from engine.models.mix_ranker import MixRanker
-    from engine.training.huang import load_mix_net
+    from engine.models.mix_nets.ranker import MixRanker
+    from engine.training.mix_nets.training import load_mix_net
 
     return MixRanker(load_mix_net(path, kind))
 
 
 def _stem_jepa(path: Path) -> Ranker:
-    from engine.models.jepa_ranker import load_jepa_ranker
+    from engine.models.stem_jepa.ranker import load_jepa_ranker
 
     return load_jepa_ranker(path)
 
 
 def _fit(path: Path) -> Ranker:
-    from engine.models.fit import FitRanker
-    from engine.models.fit_checkpoint import load_fit
+    from engine.models.fit.checkpoint import load_fit
+    from engine.models.fit.ranker import FitRanker
 
     return FitRanker(load_fit(path))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.errors import DawlinkError, UnusableInput
+from engine.ingest.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.library.library import Library
 from engine.library.place import DATABASE_NAME
 from engine.mashup.database import MashupDB, MashupSong

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from engine.analysis.records import BEAT_ROW, KeyEstimate
-from engine.clips import ClipAnalysis, ClipRequest
+from engine.clips.clip import ClipAnalysis, ClipRequest
 from engine.grid import BeatGrid
 from engine.mashup.placement import Placement
 from engine.models.ranker import FitParts

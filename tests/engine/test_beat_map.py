@@ -10,11 +10,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.clip_analysis import analyse_clip
-from engine.clips import BeatMap, ClipRequest
+from engine.clips.analysis import analyse_clip
+from engine.clips.clip import BeatMap, ClipRequest
 from engine.errors import UsageError
 from engine.library.library import Library
-from engine.tracks import clip_track
+from engine.rendering.tracks import clip_track
 from tests.sounds import clicks
 
 #: Four beats at 100 BPM, then 120 BPM; beat 0 is at half a second.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.clips import ClipAnalysis, ClipSource
+from engine.clips.clip import ClipAnalysis, ClipSource
 from engine.errors import LibraryUnusable
 from engine.library.library import Library
 from engine.models.automashupper import automashupper

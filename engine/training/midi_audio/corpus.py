@@ -24,6 +24,7 @@ from engine.analysis.records import FEATURE_VERSION, KeyEstimate
 from engine.audio.waveform import Waveform
 from engine.errors import DawlinkError, MissingDependency, UnusableInput
 from engine.files import sha256_of
+from engine.parallel.workers import Ask, run_jobs
 from engine.theory import Role
 from engine.training.midi_audio.folders import TRUTH_NAME, write_folder
 from engine.training.midi_audio.index import corpus_songs
@@ -33,7 +34,6 @@ from engine.training.midi_audio.songs import CorpusSong, RenderedSong, render_so
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
 from engine.training.midi_audio.voice import missing_for_singing
 from engine.training.midi_corpus import SHIPPABLE_SETS, Split
-from engine.workers import Ask, run_jobs
 
 __all__ = ["NO_SPLIT", "CorpusOptions", "RenderedCorpus", "render_corpus", "select_songs"]
 

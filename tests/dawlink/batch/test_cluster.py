@@ -51,7 +51,7 @@ def test_a_cluster_that_is_not_there_or_not_installed_is_told(
     batch: Batch, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(music, tmp_path, lines=1)
-    monkeypatch.setattr("engine.cluster._CONNECT_S", 2)
+    monkeypatch.setattr("engine.parallel.cluster._CONNECT_S", 2)
     silent = batch(plan, tmp_path / "out", "--cluster", f"tcp://127.0.0.1:{free_port()}", "--json")
     assert (silent.code, silent.documents[-1]["error"]["code"]) == (5, "cluster_unreachable")  # type: ignore[index]
     wrong = batch(plan, tmp_path / "out", "--cluster", "somewhere", "--json")

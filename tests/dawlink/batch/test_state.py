@@ -8,8 +8,8 @@ import pytest
 
 from dawlink.batch.plan import PlanLine
 from dawlink.batch.state import STATE_NAME, BatchState, line_key
-from engine.clips import ClipRequest
-from engine.delivered import RenderOptions
+from engine.clips.clip import ClipRequest
+from engine.delivery.records import RenderOptions
 from engine.errors import UnwritableOutput
 from engine.suggestions import SuggestOptions
 

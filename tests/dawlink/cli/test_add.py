@@ -87,7 +87,7 @@ def test_a_song_is_separated_by_a_named_fallback_and_known_in_another_container(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("what is in already was decoded")
 
-    monkeypatch.setattr("engine.song_import.decode", forbidden)
+    monkeypatch.setattr("engine.ingest.song_import.decode", forbidden)
     third = dawlink("add", second, first, "--jobs", "1", "--json")
     assert [entry["status"] for entry in third.items] == ["present", "present"]
 

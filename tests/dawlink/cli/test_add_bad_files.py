@@ -133,17 +133,17 @@ def test_a_file_that_vanishes_after_planning_is_reported(
 def test_a_file_that_vanishes_while_it_is_decoded_is_no_bug(
     dawlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import engine.adding
+    import engine.ingest.adding
 
     gone = write(tmp_path / "gone.wav", music(3.0))
-    hashed: Callable[[Path], str] = engine.adding.sha256_of
+    hashed: Callable[[Path], str] = engine.ingest.adding.sha256_of
 
     def hash_then_delete(path: Path) -> str:
         sha = hashed(path)
         path.unlink()
         return sha
 
-    monkeypatch.setattr(engine.adding, "sha256_of", hash_then_delete)
+    monkeypatch.setattr(engine.ingest.adding, "sha256_of", hash_then_delete)
     ran = dawlink("add", gone, "--role", "drums", "--json")
     refused(ran, 6, "unreadable", "gone.wav")
 

@@ -11,7 +11,7 @@ import soundfile
 
 from engine.files import sha256_of
 from engine.mashup.ducking import DEFAULT_DUCK_DB
-from engine.models.shipped_mask import SHIPPED_MASK
+from engine.models.song_masher.shipped_mask import SHIPPED_MASK
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
 

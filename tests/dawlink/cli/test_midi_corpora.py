@@ -44,8 +44,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]
         requests.append(request)
         return TrainReport(request.out, True, 1)
 
-    monkeypatch.setattr("engine.training.mix_run.run", run)
-    monkeypatch.setattr("engine.training.fit_run.run", run)
+    monkeypatch.setattr("engine.training.mix_nets.run.run", run)
+    monkeypatch.setattr("engine.training.fit.run.run", run)
     monkeypatch.setattr(
         "engine.training.midi_audio.training._user_cache", lambda: tmp_path / "cache"
     )

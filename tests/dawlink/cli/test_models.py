@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.fit_checkpoint import SHIPPED_FIT
-from engine.models.stem_jepa import JepaConfig, StemJepa
+from engine.models.fit.checkpoint import SHIPPED_FIT
+from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused

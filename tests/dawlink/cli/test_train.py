@@ -29,7 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]:
         metrics = {"loss": 0.5, "accuracy": 0.75}
         return TrainReport(request.out, request.minutes is None, 7, metrics, ("a note",))
 
-    monkeypatch.setattr("engine.training.mix_run.run", run)
+    monkeypatch.setattr("engine.training.mix_nets.run.run", run)
     return requests
 
 
@@ -69,7 +69,7 @@ def test_sigterm_ends_what_comes_before_the_training_too(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError
 
-    monkeypatch.setattr("engine.training.mix_run.run", run)
+    monkeypatch.setattr("engine.training.mix_nets.run.run", run)
     command = ("train", "premixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
     refused(dawlink(*command, "--json"), 130, "interrupted", "--resume")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -9,7 +9,7 @@ import pytest
 from dawlink.daw.project import AudioFile
 from dawlink.daw.rendered import passes
 from engine.mashup.placement import WarpPoint
-from engine.rendering import Session, Track
+from engine.rendering.renderer import Session, Track
 
 SESSION = Session(tempo_bpm=120.0, beats_per_bar=4, bars=4, sample_rate=44100)
 AUDIO = AudioFile(Path("song.wav"), "song.wav", 441000, 44100, 2)  # ten seconds

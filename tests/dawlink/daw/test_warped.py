@@ -14,10 +14,10 @@ from lxml import etree
 from dawlink.daw.project import Project
 from dawlink.daw.rendered import rendered_project, warped_project
 from dawlink.daw.writer import writer_for
-from engine.delivered import RenderedFile, RenderedSuggestion
+from engine.delivery.records import RenderedFile, RenderedSuggestion
 from engine.grid import BeatGrid
 from engine.mashup.placement import Placement
-from engine.rendering import Session
+from engine.rendering.renderer import Session
 from engine.suggestions import SuggestReply
 from tests.dawlink.daw.readers import ReadClip, clips_of
 from tests.engine.replies import reply_with_two_stems

@@ -10,10 +10,10 @@ from dawlink.pictures import plot_render
 from dawlink.pictures.canvas import COLOURS
 from engine.audio.encode import write_audio
 from engine.audio.waveform import Waveform
-from engine.delivered import RenderedFile, RenderedMix, RenderedSuggestion
+from engine.delivery.records import RenderedFile, RenderedMix, RenderedSuggestion
 from engine.errors import UnusableInput, UnwritableOutput, UsageError
 from engine.mashup.placement import Placement, WarpPoint
-from engine.rendering import Session
+from engine.rendering.renderer import Session
 from engine.theory import Role
 from tests.dawlink.pictures.drawn import columns_of, pixels, texts
 

@@ -20,7 +20,7 @@ from engine.mashup.database import MashupDB
 from engine.mashup.example_audio import MOST_SHIFT, sound_of_use
 from engine.mashup.generation import MashupExample, generate
 from engine.models.audio_source import Sound, session_audio
-from engine.models.beat_mel import BeatMels, levelled
+from engine.models.mix_nets.beat_mel import BeatMels, levelled
 from tests.engine.mashup.songs import SAMPLE_RATE, made_db
 from tests.engine.recordings_made import recording
 

@@ -16,7 +16,7 @@ from engine.mashup.example_audio import (
     with_bleed,
 )
 from engine.mashup.generation import CONDITIONS, MashupExample, StemUse, generate
-from engine.models.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
+from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
 from tests.engine.mashup.songs import SAMPLE_RATE, made_db, made_song
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.errors import MissingDependency
-from engine.models.huang import MixNet, NetKind, NetSettings
+from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
 from engine.models.registry import SHIPPED, load_ranker
 from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 
@@ -46,7 +46,7 @@ def test_a_damaged_or_foreign_checkpoint_says_the_way_out(kind: NetKind, tmp_pat
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_what_comes_with_dawlink_is_read(path: Path) -> None:
-    from engine.models.shipped_mask import SHIPPED_MASK, load_duck_network
+    from engine.models.song_masher.shipped_mask import SHIPPED_MASK, load_duck_network
 
     if path == SHIPPED_MASK:
         assert load_duck_network() is not None
@@ -55,7 +55,7 @@ def test_what_comes_with_dawlink_is_read(path: Path) -> None:
 
 
 def test_half_precision_weights_work_in_single(tmp_path: Path) -> None:
-    from engine.training.huang import load_mix_net
+    from engine.training.mix_nets.training import load_mix_net
 
     net = load_mix_net(checkpoint(tmp_path, "premixnet"), "premixnet")
     assert {p.dtype for p in net.parameters()} == {torch.float32}

@@ -13,8 +13,8 @@ from engine.analysis.records import StemAnalysis
 from engine.library.library import Library
 from engine.library.rows import NewSong, NewStem, SongRow
 from engine.theory import Role
-from engine.training.fit_check import sounding
-from engine.training.fit_windows import draw_song
+from engine.training.fit.check import sounding
+from engine.training.fit.windows import draw_song
 from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.midi_corpus import MidiSong, Split
 from tests.engine.library.songs import analysis, song, tone

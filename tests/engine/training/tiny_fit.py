@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.models.fit_net import FitSizes
-from engine.training.fit_steps import FitSettings
+from engine.models.fit.towers import FitSizes
+from engine.training.fit.steps import FitSettings
 
 TINY = FitSizes(
     channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=4, judge_width=8

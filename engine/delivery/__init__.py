@@ -1,0 +1,1 @@
+"""Rendered suggestions as files that appear together."""

@@ -1,0 +1,1 @@
+"""PreMixNet and PostMixNet (Huang et al. 2021): the networks, what they are shown, their ranker."""

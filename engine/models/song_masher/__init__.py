@@ -1,0 +1,1 @@
+"""song-masher, and the mask network that came of it."""

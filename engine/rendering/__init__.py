@@ -1,0 +1,1 @@
+"""From placed stems to audio on the grid of the session."""

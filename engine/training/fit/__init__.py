@@ -1,0 +1,1 @@
+"""How the fit model is trained and its curves are fitted."""

@@ -1,0 +1,1 @@
+"""How PreMixNet and PostMixNet are trained."""

@@ -1,0 +1,1 @@
+"""How song-masher and the mask network are trained."""

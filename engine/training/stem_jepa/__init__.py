@@ -1,0 +1,1 @@
+"""How Stem-JEPA is trained."""

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.clips.analysis import analyse_clip
+from engine.clips.clip import ClipRequest, bars_of_region, upbeat_sounds
+from engine.errors import UsageError
+from engine.files import sha256_of
+from engine.grid import BeatGrid
+from engine.library.library import Library
+from engine.library.rows import SourceFile
+from tests.engine.library.songs import beat_rows, song
+from tests.sounds import RATE, clicks
+
+
+def region(start: float, end: float, *, upbeat: bool = False, bars: int | None = None) -> BeatGrid:
+    grid = BeatGrid.constant(120, end_s=200)  # a bar is two seconds
+    return bars_of_region(grid, start, end, upbeat=upbeat, bars=bars)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "upbeat", "first", "bars"),
+    [
+        (0.0, 8.0, False, 0.0, 4),
+        (0.0, 8.1, False, 0.0, 4),  # a tail is not a bar
+        (0.0, 9.0, False, 0.0, 8),  # phrases
+        (0.0, 2.0, False, 0.0, 1),
+        (0.0, 4.0, False, 0.0, 2),
+        (0.1, 8.0, False, 0.0, 4),  # a region that begins just late
+        (1.2, 8.0, False, 2.0, 4),
+        (1.2, 8.0, True, 0.0, 4),  # what is sung before the bar line is kept
+        (1.9, 8.0, True, 2.0, 4),  # a breath is not
+        (3.0, 3.5, False, 4.0, 1),
+    ],
+)
+def test_bars_of_a_region(start: float, end: float, upbeat: bool, first: float, bars: int) -> None:
+    found = region(start, end, upbeat=upbeat)
+    assert found.beats_s[0] == pytest.approx(first)
+    assert found.bars == bars
+
+
+def test_a_stated_length_is_kept() -> None:
+    assert region(0, 30, bars=5).bars == 5
+
+
+def test_upbeats_are_heard() -> None:
+    sung = clicks(np.array([0.2, 0.4, 1.0, 1.5]), 3)
+    assert upbeat_sounds(sung, 10.0, 11.0)
+    late = clicks(np.array([1.0, 1.5, 2.0]), 3)
+    assert not upbeat_sounds(late, 10.0, 11.0)
+    assert not upbeat_sounds(sung, 10.0, 10.0)
+    assert sung.sample_rate == RATE
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"start_s": -1.0},
+        {"start_s": float("nan")},
+        {"start_s": 4.0, "end_s": 4.0},
+        {"end_s": float("inf")},
+        {"tempo_bpm": 0.0},
+        {"bars": 0},
+    ],
+)
+def test_regions_that_cannot_be_meant(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        ClipRequest(Path("clip.wav"), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "stated", [{}, {"tempo_bpm": 120.0}, {"tempo_bpm": 120.2, "downbeat_s": 0}]
+)
+def test_a_clip_of_a_known_waltz_is_in_three(tmp_path: Path, stated: dict[str, float]) -> None:
+    """Whatever a person says of its tempo."""
+    path = tmp_path / "voice.wav"
+    sound = clicks(np.arange(0, 12, 0.5), 12)
+    soundfile.write(path, sound.samples.T, sound.sample_rate)
+    grid = BeatGrid.constant(120, end_s=12, beats_per_bar=3)
+    rows, active = beat_rows(0, grid.intervals), np.ones(grid.intervals, bool)
+    made = song(0, sources=(SourceFile(path, sha256_of(path), 1, 1),))
+    heard = made.analysis.stems
+    stems = tuple(replace(stem, features=rows, active=active) for stem in heard)
+    made = replace(made, analysis=replace(made.analysis, grid=grid, stems=stems))
+    with Library.open(tmp_path / "library") as library:
+        library.add_song(made)
+        found = analyse_clip(ClipRequest(path, **stated), library)
+    assert found.grid.beats_per_bar == 3
+    assert found.grid.tempo_bpm == pytest.approx(stated.get("tempo_bpm", 120.0), rel=0.005)
+    assert found.method == ("person" if stated else "library")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from engine.audio.stretch import default_stretcher
+from engine.delivery.records import RenderedSuggestion, RenderOptions
+from engine.delivery.writing import render_suggestion, session_of
+from engine.errors import UnwritableOutput, UsageError
+from engine.staging import staging_folder, sweep_staging
+from engine.suggestions import Suggestion, SuggestReply
+from tests.engine.replies import reply_with_two_stems
+
+
+@pytest.fixture
+def reply(tmp_path: Path) -> SuggestReply:
+    return reply_with_two_stems(tmp_path)
+
+
+def deliver(
+    reply: SuggestReply, out: Path, *, suggestion: Suggestion | None = None, **options: object
+) -> RenderedSuggestion:
+    return render_suggestion(
+        reply,
+        suggestion or reply.suggestions[0],
+        session=session_of(reply, 22050),
+        options=RenderOptions(out=out, **options),  # type: ignore[arg-type]
+        stretcher=default_stretcher(),
+        describe=lambda rendered: {"frames": rendered.session.frames},
+    )
+
+
+def test_all_files_share_one_length_and_lie_together(reply: SuggestReply, tmp_path: Path) -> None:
+    rendered = deliver(reply, tmp_path / "out")
+    audio = [path for path in rendered.files if path.suffix == ".wav"]
+    assert {soundfile.info(path).frames for path in audio} == {rendered.session.frames}
+    assert sorted((tmp_path / "out").iterdir()) == sorted(rendered.files)
+    assert rendered.mix is not None
+    assert rendered.mix.true_peak_db <= -0.99
+
+
+def test_nothing_is_replaced_without_being_asked(reply: SuggestReply, tmp_path: Path) -> None:
+    first = deliver(reply, tmp_path)
+    before = first.files[0].read_bytes()
+    with pytest.raises(UnwritableOutput, match="already there"):
+        deliver(reply, tmp_path)
+    assert first.files[0].read_bytes() == before
+    deliver(reply, tmp_path, overwrite=True)
+
+
+def test_a_failed_replacement_gives_the_old_files_back(reply: SuggestReply, tmp_path: Path) -> None:
+    rendered = deliver(reply, tmp_path)
+    kept = {path: path.read_bytes() for path in rendered.files[:-1]}
+    rendered.description.unlink()
+    rendered.description.mkdir()
+    (rendered.description / "mine").write_text("keep")
+    louder = replace(
+        reply.suggestions[0],
+        stems=tuple(
+            replace(stem, placement=replace(stem.placement, gain_db=-20.0))
+            for stem in reply.suggestions[0].stems
+        ),
+    )
+    with pytest.raises(UnwritableOutput, match="is a folder"):
+        deliver(reply, tmp_path, suggestion=louder, overwrite=True)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert (rendered.description / "mine").read_text() == "keep"
+    assert not list(tmp_path.glob(".dawlink-part*"))
+
+
+def test_what_a_killed_render_left_is_swept(reply: SuggestReply, tmp_path: Path) -> None:
+    with staging_folder(tmp_path) as own:
+        machine = own.name.split("-")[3]
+    dead = tmp_path / f".dawlink-part-999999999-{machine}-abc"
+    elsewhere, long_ago = (tmp_path / f".dawlink-part-999999999-{n}-abc" for n in ("nas", "mac"))
+    for left in (dead, elsewhere, long_ago):
+        left.mkdir()
+        (left / "half.wav").write_bytes(b"half")
+    os.utime(long_ago, (1e9, 1e9))
+    deliver(reply, tmp_path, mix=False, clip=False)
+    assert not dead.exists()
+    assert not long_ago.exists()
+    assert elsewhere.exists()  # whether a process of another machine lives is not known here
+    sweep_staging(tmp_path, idle=True)
+    assert not elsewhere.exists()
+
+
+def test_an_unreadable_source_leaves_nothing_behind(reply: SuggestReply, tmp_path: Path) -> None:
+    reply.suggestions[0].stems[0].path.write_bytes(b"not audio")
+    with pytest.raises(Exception, match="stem-0"):
+        deliver(reply, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from engine.errors import UnwritableOutput
+from tests.engine.replies import reply_with_two_stems
+from tests.engine.delivery.test_writing import deliver
+
+folder = Path(sys.argv[1])
+reply = reply_with_two_stems(folder)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    deliver(reply, folder / "out")
+except UnwritableOutput as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL_DISK, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{tmp_path}/out/01 Title 0" in ran.stdout
+    assert "cannot be written" in ran.stdout
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sample_rate": 12345}, {"file_format": "flac", "bit_depth": "32f"}]
+)
+def test_formats_that_do_not_exist(wrong: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        RenderOptions(out=tmp_path, **wrong)  # type: ignore[arg-type]
