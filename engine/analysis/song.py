@@ -176,17 +176,20 @@ def _beats(
         grid = given.covering(0.0, signals.duration_s)
         tempo = estimate_tempo(grid, _NO_ACTIVATION, steady=_is_constant(grid), exact=True)
         return _Beats(grid, tempo, "person", "person")
+    about: tuple[str, ...] = ()
     if loop:
         found = track_loop(_waveform(signals.mix), tempo_hint_bpm=tempo_hint_bpm, tracker=tracker)
-        note = () if found.whole else ("The length is not a whole number of beats.",)
-        return _Beats(found.grid, found.tempo, found.tracker, _what(signals), note)
+        if found.begins_on_beat or signals.duration_s < SHORTEST_SONG_S:
+            return _Beats(found.grid, found.tempo, found.tracker, _what(signals), found.notes)
+        # cut anywhere from longer music: where its beats are is the tracker's to say
+        about, tempo_hint_bpm = found.notes, found.tempo.bpm
     tracked, tracked_on, notes = _track(signals, tracker, tempo_hint_bpm)
     tracked = tracked if tempo_hint_bpm else settle_octave(tracked)
     drums = signals.drums()
     sources = [attack_function(s) for s in (drums, signals.mix) if s is not None]
     refined = refine(tracked, sources, duration_s=signals.duration_s)
     tempo = estimate_tempo(refined.grid, tracked.activation, steady=refined.steady)
-    return _Beats(refined.grid, tempo, tracked.tracker, tracked_on, notes)
+    return _Beats(refined.grid, tempo, tracked.tracker, tracked_on, (*about, *notes))
 
 
 def _track(

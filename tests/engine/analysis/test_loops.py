@@ -4,9 +4,16 @@ import soundfile
 
 from engine.analysis.beats import LibrosaTracker, TrackedBeats
 from engine.analysis.loops import track_loop
+from engine.analysis.song import analyse_song
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput, UsageError
-from tests.engine.analysis.music import RATE, drum_track, steady_beats
+from tests.engine.analysis.music import (
+    RATE,
+    as_tracked,
+    drum_track,
+    steady_beats,
+    worst_error_s,
+)
 from tests.recordings import needs_recordings, recordings_dir
 
 
@@ -18,6 +25,18 @@ class Deaf:
     def track(self, waveform: Waveform, *, tempo_hint_bpm: float | None = None) -> TrackedBeats:
         nothing = np.zeros((0, 2), dtype=np.float32)
         return TrackedBeats(np.empty(0), np.empty(0, np.int64), 4, 0.0, nothing, self.name)
+
+
+class Hears:
+    """A tracker that hears given beats."""
+
+    name = "hears"
+
+    def __init__(self, beats_s: np.ndarray) -> None:
+        self.tracked = as_tracked(beats_s)
+
+    def track(self, waveform: Waveform, *, tempo_hint_bpm: float | None = None) -> TrackedBeats:
+        return self.tracked
 
 
 def _loop(bpm: float, beats: int) -> Waveform:
@@ -64,6 +83,47 @@ def test_a_length_of_no_whole_count_keeps_the_tracked_tempo() -> None:
     found = track_loop(sound, tempo_hint_bpm=120, tracker=LibrosaTracker())
     assert not found.whole
     assert found.grid.tempo_bpm == pytest.approx(120)
+
+
+@pytest.mark.parametrize(("bpm", "first_s", "seconds"), [(103, 0.2, 20.0), (126, 0.31, 25.0)])
+def test_what_was_cut_from_longer_music_keeps_its_tempo_and_beats(
+    bpm: float, first_s: float, seconds: float
+) -> None:
+    """Some whole count would always be near enough; the attacks speak against it."""
+    beats = steady_beats(bpm, seconds, first_s=first_s)
+    sound = drum_track(beats, seconds)
+    found = track_loop(sound)
+    assert not found.whole
+    assert not found.begins_on_beat
+    assert found.grid.tempo_bpm == pytest.approx(bpm, rel=0.002)
+    song = analyse_song({"drums": sound}, loop=True)
+    assert song.notes == ("The length is not a whole number of beats.",)
+    assert song.grid.tempo_bpm == pytest.approx(bpm, rel=0.002)
+    assert worst_error_s(song.grid.beats_s, beats) < 0.01
+
+
+@pytest.mark.parametrize(("bpm", "beats", "swing"), [(84, 8, 0.62), (90, 16, 0.5), (92, 8, 0.5)])
+def test_a_loop_whose_tempo_is_also_found_on_a_raster_is_whole(
+    bpm: float, beats: int, swing: float
+) -> None:
+    seconds = beats * 60 / bpm
+    tracked = steady_beats(2 * bpm * 1.0003, 16.0)
+    sound = drum_track(steady_beats(bpm, seconds), seconds)
+    late = round((swing - 0.5) * 30 / bpm * RATE)
+    shuffled = Waveform(sound.samples + np.roll(sound.samples, late, axis=1), RATE)
+    found = track_loop(shuffled, tracker=Hears(tracked))
+    assert found.whole
+    assert found.notes == ()
+    assert np.log2(found.grid.tempo_bpm / bpm) == pytest.approx(
+        round(np.log2(found.grid.tempo_bpm / bpm)), abs=1e-4
+    )
+
+
+def test_a_length_that_nothing_speaks_for_is_told() -> None:
+    found = track_loop(drum_track(steady_beats(103, 20.0), 20.0), tracker=Deaf())
+    assert found.whole
+    assert "--tempo" in found.notes[0]
+    assert track_loop(_loop(120, 8), tracker=Deaf()).notes == ()
 
 
 def test_what_is_no_loop_is_refused() -> None:
