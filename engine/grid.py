@@ -107,6 +107,14 @@ class BeatGrid:
         start, end = float(self.beats_s[0]), float(self.beats_s[-1])
         return self._rephased(beats, nearest, start, end)
 
+    def with_metre(self, beats_per_bar: int, *, from_s: float = 0.0) -> BeatGrid:
+        """The same beats in bars of another metre; the first bar line from ``from_s`` on stays."""
+        start, end = float(self.beats_s[0]), float(self.beats_s[-1])
+        first_bar = np.ceil((self.beat_at(from_s) - SLACK_BEATS) / self.beats_per_bar)
+        downbeat = max(int(first_bar), 0) * self.beats_per_bar
+        counted = BeatGrid(self.beats_s, beats_per_bar, self.confidence)
+        return counted._rephased(self.beats_s, downbeat, start, end)
+
     def doubled(self) -> BeatGrid:
         """Twice the tempo: a beat on every half beat."""
         halves = np.arange(2 * self.intervals + 1, dtype=np.float64) / 2

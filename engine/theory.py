@@ -20,6 +20,7 @@ __all__ = [
     "Key",
     "Mode",
     "Role",
+    "check_metre",
     "parse_role",
     "signed_semitones",
 ]
@@ -30,6 +31,9 @@ Mode = Literal["major", "minor"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 #: What a song is made of; ``harmonic`` = bass + other, ``percussion`` = drums, ``mix`` = all.
 STORED_ROLES: Final[tuple[Role, ...]] = ("vocals", "drums", "bass", "other")
+
+#: Beats in a bar that a person may state, fewest and most.
+_STATED_METRES: Final = (2, 12)
 
 PITCH_NAMES: Final = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _FLATS: Final = {"DB": "C#", "EB": "D#", "GB": "F#", "AB": "G#", "BB": "A#", "CB": "B", "FB": "E"}
@@ -118,6 +122,21 @@ def parse_role(text: str) -> Role:
     raise UsageError(
         f"{text!r} is not a role.", hint=f"Roles are {', '.join(ROLES)}.", code="bad_role"
     )
+
+
+def check_metre(beats_per_bar: float) -> None:
+    """Refuses a metre that nobody counts in.
+
+    Raises:
+        UsageError: no whole number of beats in a bar from 2 to 12.
+    """
+    low, high = _STATED_METRES
+    if not (low <= beats_per_bar <= high and float(beats_per_bar).is_integer()):
+        raise UsageError(
+            f"{beats_per_bar:g} is no number of beats in a bar.",
+            hint=f"Give a whole number from {low} to {high}, 3 for a waltz.",
+            code="bad_metre",
+        )
 
 
 def signed_semitones(source: int, target: int) -> int:

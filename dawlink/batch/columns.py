@@ -161,6 +161,7 @@ class Values:
     include_own: bool | None = _column(_flag)
     clip_tempo: float | None = _column(_number)
     clip_downbeat: float | None = _column(_number)
+    clip_metre: int | None = _column(_whole)
     clip_key: str | None = _column(_key)
     format: str | None = _column(_text)
     bit_depth: str | None = _column(_text)

@@ -270,6 +270,7 @@ def _request(values: Values, clip: Path, settings: Settings) -> ClipRequest:
         bars=values.bars,
         clip_tempo=values.clip_tempo,
         clip_downbeat=values.clip_downbeat,
+        clip_metre=values.clip_metre,
         clip_key=values.clip_key,
         settings=settings,
     )

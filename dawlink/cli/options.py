@@ -97,6 +97,9 @@ ClipDownbeat = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="A second of the file on which a bar begins."),
 ]
+ClipMetre = Annotated[
+    int | None, typer.Option(metavar="N", help="Beats in a bar of the clip, when you know it.")
+]
 ClipKey = Annotated[
     str | None, typer.Option(metavar="KEY", help="The clip's own key, when you know it.")
 ]
@@ -137,6 +140,7 @@ def clip_request(
     bars: int | None = None,
     clip_tempo: float | None = None,
     clip_downbeat: float | None = None,
+    clip_metre: int | None = None,
     clip_key: str | None = None,
     settings: Settings,
 ) -> ClipRequest:
@@ -151,6 +155,7 @@ def clip_request(
         end_s=end,
         tempo_bpm=clip_tempo,
         downbeat_s=clip_downbeat,
+        beats_per_bar=clip_metre,
         key=Key.parse(clip_key) if clip_key else None,
         bars=bars if bars is not None else settings.bars or None,
     )

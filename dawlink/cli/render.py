@@ -53,6 +53,7 @@ def render(
     include_own: given.IncludeOwn = False,
     clip_tempo: given.ClipTempo = None,
     clip_downbeat: given.ClipDownbeat = None,
+    clip_metre: given.ClipMetre = None,
     clip_key: given.ClipKey = None,
     rank: Annotated[
         int | None, typer.Option(metavar="N", help="Render the suggestion of this rank; default 1.")
@@ -114,6 +115,7 @@ def render(
         bars=bars,
         clip_tempo=clip_tempo,
         clip_downbeat=clip_downbeat,
+        clip_metre=clip_metre,
         clip_key=clip_key,
         settings=settings,
     )

@@ -25,18 +25,25 @@ def set_song(
     downbeat: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A second on which a bar begins.")
     ] = None,
+    metre: Annotated[
+        int | None, typer.Option(metavar="N", help="Beats in a bar; the first bar line stays.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Half the tempo.")] = False,
     double: Annotated[bool, typer.Option("--double", help="Twice the tempo.")] = False,
     json: Json = False,
 ) -> None:
     """Correct a song's tempo, key or bar lines; it holds through every later analysis."""
-    if half and double:
-        raise UsageError("--half and --double were both given.", hint="Give one of them.")
+    if sum((half, double, tempo is not None)) > 1:
+        raise UsageError(
+            "More than one of --tempo, --half and --double was given.", hint="Give one of them."
+        )
     made: list[Correction] = []
     if half or double:
         made.append(Correction("half" if half else "double"))
     if tempo is not None:
         made.append(Correction("tempo", tempo))
+    if metre is not None:
+        made.append(Correction("metre", metre))
     if downbeat is not None:
         made.append(Correction("downbeat", downbeat))
     if key is not None:
@@ -44,7 +51,7 @@ def set_song(
     if not made:
         raise UsageError(
             "Nothing to correct was given.",
-            hint="Give --tempo, --key, --downbeat, --half or --double.",
+            hint="Give --tempo, --key, --downbeat, --metre, --half or --double.",
         )
     from engine.ingest.corrections import correct_song
     from engine.library.library import Library

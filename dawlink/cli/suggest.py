@@ -35,6 +35,7 @@ def suggest(
     include_own: given.IncludeOwn = False,
     clip_tempo: given.ClipTempo = None,
     clip_downbeat: given.ClipDownbeat = None,
+    clip_metre: given.ClipMetre = None,
     clip_key: given.ClipKey = None,
     json: given.Json = False,
 ) -> None:
@@ -49,6 +50,7 @@ def suggest(
         bars=bars,
         clip_tempo=clip_tempo,
         clip_downbeat=clip_downbeat,
+        clip_metre=clip_metre,
         clip_key=clip_key,
         settings=settings,
     )

@@ -79,6 +79,7 @@ def track_clip(
     waveform: Waveform,
     *,
     tempo_hint_bpm: float | None = None,
+    beats_per_bar: int | None = None,
     tracker: BeatTracker | None = None,
 ) -> TrackedClip:
     """The grid of a vocal clip.
@@ -86,6 +87,7 @@ def track_clip(
     Args:
         waveform: the clip.
         tempo_hint_bpm: the session's tempo, believed to 3 %: only phase and bar line are found.
+        beats_per_bar: the clip's metre, when known.
         tracker: by default :func:`~engine.analysis.beats.default_tracker`, with librosa behind it.
 
     Raises:
@@ -106,7 +108,8 @@ def track_clip(
             code="no_beats",
         )
     bpm, phase_s = _comb_fit(tracked, tempo_hint_bpm)
-    grid = _grid(bpm, phase_s, tracked, waveform.duration_s)
+    metre = beats_per_bar or tracked.beats_per_bar
+    grid = _grid(bpm, phase_s, tracked, waveform.duration_s, metre)
     stated = tempo_hint_bpm is not None
     tempo = estimate_tempo(grid, tracked.activation, steady=True, exact=stated)
     confidence = grid.confidence * tempo.confidence
@@ -178,12 +181,21 @@ def _best_phase(strength: NDArray[np.float64], period_s: float) -> tuple[float, 
     return float(level[best]), float(starts[best]) / ACTIVATION_FPS
 
 
-def _grid(bpm: float, phase_s: float, tracked: TrackedBeats, duration_s: float) -> BeatGrid:
-    """Constant beats, with the bar line where the tracker put most downbeats."""
+def _grid(
+    bpm: float, phase_s: float, tracked: TrackedBeats, duration_s: float, metre: int
+) -> BeatGrid:
+    """Constant beats, with the bar line where the tracker put most downbeats.
+
+    In another metre than the tracker's, it is where downbeats were heard most strongly.
+    """
     period_s = 60.0 / bpm
-    metre = tracked.beats_per_bar
     number = np.rint((tracked.beats_s - phase_s) / period_s).astype(np.int64)
-    votes = np.bincount((number - tracked.positions) % metre, minlength=metre)
+    if metre == tracked.beats_per_bar:
+        votes = np.bincount((number - tracked.positions) % metre, minlength=metre)
+    else:
+        frames = np.rint(tracked.beats_s * ACTIVATION_FPS).astype(np.int64)
+        heard = tracked.activation[np.minimum(frames, len(tracked.activation) - 1), 1]
+        votes = np.bincount(number % metre, heard, minlength=metre)
     return BeatGrid.constant(
         bpm,
         downbeat_s=phase_s + period_s * int(np.argmax(votes)),

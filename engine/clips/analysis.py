@@ -187,7 +187,7 @@ def _grid(
                 downbeat_s=request.downbeat_s,
                 start_s=start_s,
                 end_s=end_s,
-                beats_per_bar=known.beats_per_bar if known else 4,
+                beats_per_bar=request.beats_per_bar or (known.beats_per_bar if known else 4),
             ),
             "person",
         )
@@ -198,6 +198,9 @@ def _grid(
         )
     else:
         mapped = _tracked(request, waveform, session_tempo_bpm)
+    if request.beats_per_bar not in (None, mapped.grid.beats_per_bar):
+        grid = mapped.grid.with_metre(request.beats_per_bar, from_s=start_s)
+        mapped = replace(mapped, grid=grid)
     if request.downbeat_s is not None:
         mapped = replace(mapped, grid=mapped.grid.with_downbeat_at(request.downbeat_s))
     return mapped
@@ -224,12 +227,12 @@ def _counted_as(grid: BeatGrid, session_tempo_bpm: float | None) -> BeatGrid:
 def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float | None) -> _Mapped:
     """The voice's own beats; the session's tempo settles what it leaves open."""
     named = hints_from_name(request.path.stem).tempo_bpm
-    stated = request.tempo_bpm or named
-    found = track_clip(waveform, tempo_hint_bpm=stated)
+    stated, metre = request.tempo_bpm or named, request.beats_per_bar
+    found = track_clip(waveform, tempo_hint_bpm=stated, beats_per_bar=metre)
     method = "person" if request.tempo_bpm else "name" if named else found.tracker
     notes: tuple[str, ...] = ()
     if not stated and not found.clear and session_tempo_bpm:
-        found = track_clip(waveform, tempo_hint_bpm=session_tempo_bpm)
+        found = track_clip(waveform, tempo_hint_bpm=session_tempo_bpm, beats_per_bar=metre)
         method = "session"
         notes = (
             f"The clip's own tempo is unclear; taken as the session's {session_tempo_bpm:g} BPM.",

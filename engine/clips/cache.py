@@ -59,6 +59,7 @@ def cache_name(
         request.bars,
         request.beat_map,
         request.counted_so,
+        request.beats_per_bar,
         # what the DAW knows does not depend on the session's tempo
         None if request.beat_map else session_tempo_bpm,
         revision,

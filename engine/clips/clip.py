@@ -27,7 +27,7 @@ from engine.errors import UsageError
 from engine.grid import BeatGrid
 from engine.models.ranker import ClipFeatures
 from engine.naming import without_tempo_and_key
-from engine.theory import Key
+from engine.theory import Key, check_metre
 
 __all__ = ["BeatMap", "ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_region"]
 
@@ -148,6 +148,7 @@ class ClipRequest:
         bars: how many bars to take; counted when None.
         beat_map: the DAW's own beats of a warped clip; start and end follow from it.
         gain_db: what the DAW turns the clip up by [-70, 24].
+        beats_per_bar: the metre, when known [2, 12]; ``beat_map`` has its own.
         counted_so: ``tempo_bpm`` says how beats are counted, whatever the session's tempo; else
             the octave nearest to the session is taken.
     """
@@ -161,6 +162,7 @@ class ClipRequest:
     bars: int | None = None
     beat_map: BeatMap | None = None
     gain_db: float = 0.0
+    beats_per_bar: int | None = None
     counted_so: bool = False
 
     @classmethod
@@ -194,6 +196,8 @@ class ClipRequest:
                 hint="Give beats per minute.",
                 code="bad_tempo",
             )
+        if self.beats_per_bar is not None:
+            check_metre(self.beats_per_bar)
         if self.bars is not None and not 1 <= self.bars <= 1024:
             raise UsageError(
                 f"{self.bars} bars are outside 1..1024.",

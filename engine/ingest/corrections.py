@@ -90,6 +90,8 @@ def apply_correction(grid: BeatGrid, correction: Correction) -> BeatGrid:
             return grid.doubled()
         case "downbeat":
             return grid.with_downbeat_at(float(correction.value or 0.0))
+        case "metre":
+            return grid.with_metre(int(correction.value or grid.beats_per_bar))
         case "tempo":
             return _at_tempo(grid, float(correction.value or grid.tempo_bpm))
         case _:

@@ -17,7 +17,7 @@ from typing import Final, Literal, get_args
 from engine.analysis.records import KeyEstimate, SongAnalysis, TempoEstimate
 from engine.audio.waveform import Waveform
 from engine.errors import UsageError
-from engine.theory import Key, Role
+from engine.theory import Key, Role, check_metre
 
 __all__ = [
     "Correction",
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 SongKind = Literal["song", "multitrack", "loop", "stem"]
-CorrectionField = Literal["tempo", "key", "downbeat", "half", "double"]
+CorrectionField = Literal["tempo", "key", "downbeat", "metre", "half", "double"]
 ProblemKind = Literal["missing", "damaged", "impossible", "database", "orphan", "leftover"]
 
 _ID_DIGITS: Final = 12  # 48 bits: 10 000 songs collide with a chance of 2e-7
-_NUMERIC_FIELDS: Final = ("tempo", "downbeat")
+_NUMERIC_FIELDS: Final = ("tempo", "downbeat", "metre")
 
 
 @dataclass(frozen=True)
@@ -189,8 +189,8 @@ class Correction:
 
     Args:
         field: what is corrected.
-        value: BPM for ``tempo``, seconds for ``downbeat``, ``"A minor"`` for ``key``, None for
-            ``half`` and ``double``.
+        value: BPM for ``tempo``, seconds for ``downbeat``, beats in a bar for ``metre``,
+            ``"A minor"`` for ``key``, None for ``half`` and ``double``.
         made_at: ISO 8601 in UTC; the library fills it in.
 
     Raises:
@@ -214,12 +214,14 @@ class Correction:
     def _check_number(self) -> None:
         value = self.value
         number = float(value) if isinstance(value, int | float) else math.nan
-        if not math.isfinite(number) or number < 0 or (self.field == "tempo" and number == 0):
+        if self.field == "metre":
+            check_metre(number)
+        elif not math.isfinite(number) or number < 0 or (self.field == "tempo" and number == 0):
             unit = "beats per minute above 0" if self.field == "tempo" else "seconds from 0"
             raise UsageError(
                 f"{value!r} is not a usable {self.field}.", hint=f"Give {unit}, like 120.5."
             )
-        object.__setattr__(self, "value", number)
+        object.__setattr__(self, "value", int(number) if self.field == "metre" else number)
 
 
 @dataclass(frozen=True)

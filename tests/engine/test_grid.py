@@ -17,6 +17,28 @@ def test_time_and_beat_are_inverse(steps: list[float], start: float) -> None:
     np.testing.assert_allclose(grid.beat_at(grid.time_at(beats)), beats, atol=1e-9)
 
 
+@given(periods, st.integers(2, 7))
+def test_another_metre_keeps_the_beats_and_the_first_bar_line(
+    steps: list[float], metre: int
+) -> None:
+    grid = BeatGrid(np.concatenate([[0.0], np.cumsum(steps)]))
+    changed = grid.with_metre(metre)
+    assert changed.beats_per_bar == metre
+    assert changed.intervals % metre == 0
+    np.testing.assert_allclose(grid.beat_at(changed.beats_s), np.arange(changed.beats_s.size))
+    assert changed.beats_s[-1] >= grid.beats_s[-1] - SLACK_BEATS * steps[-1] - 1e-6
+
+
+def test_another_metre_keeps_the_first_bar_line_that_is_heard() -> None:
+    grid = BeatGrid.constant(120, downbeat_s=0.3, end_s=16)
+    assert grid.beats_s[0] < 0
+    changed = grid.with_metre(3)
+    heard = changed.downbeats_s[changed.downbeats_s >= 0]
+    np.testing.assert_allclose(heard[:3], [0.3, 1.8, 3.3])
+    late = grid.with_metre(3, from_s=2.0)
+    assert np.abs(late.downbeats_s - 2.3).min() < 1e-9
+
+
 @given(periods, st.floats(-20, 0), st.floats(20, 80))
 def test_covering_keeps_beats_and_bar_lines(steps: list[float], start: float, end: float) -> None:
     grid = BeatGrid(np.concatenate([[0.0], np.cumsum(steps)]))

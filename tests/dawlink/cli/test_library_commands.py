@@ -165,6 +165,32 @@ def test_a_downbeat_moves_the_bars(own: Command) -> None:
     assert min(abs(time_s - before["downbeats_s"][1]) for time_s in after["downbeats_s"]) > 0.3
 
 
+def test_a_metre_counts_the_same_beats_in_other_bars(own: Command) -> None:
+    before = shown(own, song_id(own))
+    assert own("set", before["song_id"], "--metre", 3).code == 0
+    after = shown(own, before["song_id"])
+    assert after["beats_per_bar"] == 3
+    assert after["downbeats_s"][:2] == pytest.approx([before["beats_s"][0], before["beats_s"][3]])
+    assert after["tempo_bpm"] == before["tempo_bpm"]
+    assert own("set", before["song_id"], "--metre", 4, "--downbeat", before["beats_s"][1]).code == 0
+    back = shown(own, before["song_id"])
+    assert back["beats_per_bar"] == 4
+    assert min(abs(time_s - before["beats_s"][1]) for time_s in back["downbeats_s"]) < 1e-3
+    assert own("verify").code == 0
+
+
+def test_a_clip_is_counted_in_the_metre_that_is_stated(own: Command, music: Music) -> None:
+    """Only music of that metre answers."""
+    none = own("suggest", music.clip, "--clip-metre", 3, "--json").document
+    assert none["suggestions"] == []
+    assert "has 3 beats in a bar" in none["notes"][0]
+    for title in TITLES:
+        assert own("set", song_id(own, title), "--metre", 3).code == 0
+    reply = own("suggest", music.clip, "--clip-metre", 3, "--limit", 1, "--json").document
+    assert reply["session"]["beats_per_bar"] == 3
+    assert len(reply["suggestions"]) == 1
+
+
 def test_corrections_outlive_the_song(own: Command, music: Music) -> None:
     identity = song_id(own)
     corrections = ("--double", "--downbeat", 0.3, "--key", "Bb major")
@@ -187,7 +213,10 @@ def test_corrections_outlive_the_song(own: Command, music: Music) -> None:
     ("options", "word"),
     [
         ([], "Nothing to correct"),
-        (["--half", "--double"], "both"),
+        (["--half", "--double"], "More than one of"),
+        (["--tempo", "130", "--half"], "More than one of"),
+        (["--metre", "0"], "beats in a bar"),
+        (["--metre", "13"], "beats in a bar"),
         (["--tempo", "0"], "tempo"),
         (["--tempo", "nan"], "tempo"),
         (["--tempo", "1e9"], "20..400"),

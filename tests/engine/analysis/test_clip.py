@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,16 @@ def test_a_clip_gets_one_constant_grid_with_its_bar_line() -> None:
     assert found.grid.beats_s[0] <= 0
     assert found.grid.beats_s[-1] >= SECONDS
     assert found.tracker == "synthetic"
+
+
+def test_a_stated_metre_puts_bar_lines_where_downbeats_were_heard() -> None:
+    """A waltz that the tracker counts in four."""
+    tracker = Scripted(BEATS, SECONDS)
+    waltz = as_tracked(BEATS[1:], metre=3, seconds=SECONDS)  # its first beat is an upbeat
+    tracker.tracked = replace(tracker.tracked, activation=waltz.activation)
+    found = track_clip(SOUND, beats_per_bar=3, tracker=tracker)
+    assert found.grid.beats_per_bar == 3
+    assert worst_error_s(found.grid.downbeats_s, BEATS[1::3]) < 0.025
 
 
 @pytest.mark.parametrize("stated", [104.0, 104.1])

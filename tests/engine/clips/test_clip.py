@@ -66,6 +66,8 @@ def test_upbeats_are_heard() -> None:
         {"end_s": float("inf")},
         {"tempo_bpm": 0.0},
         {"bars": 0},
+        {"beats_per_bar": 1},
+        {"beats_per_bar": 13},
     ],
 )
 def test_regions_that_cannot_be_meant(wrong: dict[str, float]) -> None:
@@ -93,3 +95,19 @@ def test_a_clip_of_a_known_waltz_is_in_three(tmp_path: Path, stated: dict[str, f
     assert found.grid.beats_per_bar == 3
     assert found.grid.tempo_bpm == pytest.approx(stated.get("tempo_bpm", 120.0), rel=0.005)
     assert found.method == ("person" if stated else "library")
+
+
+@pytest.mark.parametrize("stated", [{}, {"tempo_bpm": 120.0}, {"downbeat_s": 1.0}])
+def test_a_persons_metre_beats_that_of_the_song(tmp_path: Path, stated: dict[str, float]) -> None:
+    path = tmp_path / "voice.wav"
+    sound = clicks(np.arange(0, 12, 0.5), 12)
+    soundfile.write(path, sound.samples.T, sound.sample_rate)
+    made = song(0, sources=(SourceFile(path, sha256_of(path), 1, 1),))
+    with Library.open(tmp_path / "library") as library:
+        library.add_song(made)
+        known = analyse_clip(ClipRequest(path, **stated), library)
+        found = analyse_clip(ClipRequest(path, beats_per_bar=3, **stated), library)
+    assert (known.grid.beats_per_bar, found.grid.beats_per_bar) == (4, 3)
+    assert found.rows.size == 3 * found.bars
+    at = found.grid.beat_at(stated.get("downbeat_s", float(known.grid.beats_s[0])))
+    assert at == pytest.approx(3 * round(at / 3), abs=0.01)
