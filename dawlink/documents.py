@@ -196,7 +196,8 @@ def _clip(rendered: RenderedSuggestion, reply: SuggestReply) -> Document:
         "semitones": reply.options.transpose,
     }
     if rendered.clip is not None:
-        document["warp"] = _warp(rendered.clip)
+        gain_db = reply.clip.request.gain_db - rendered.clip.lower_db
+        document |= {"gain_db": round(gain_db, 2), "warp": _warp(rendered.clip)}
     return document
 
 

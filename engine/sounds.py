@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio.checks import require_stem
 from engine.errors import UnusableInput
 from engine.grid import BeatGrid
 from engine.models.audio_source import Recording, Sound
@@ -59,12 +60,7 @@ class LibrarySounds:
         """See :class:`~engine.models.audio_source.AudioSource`."""
         stem = self._finder.stem(pool.stem_ids[fit.index])
         path = self._library.audio_path(stem)
-        if not path.is_file():  # what was heard of it before may still be known
-            raise UnusableInput(
-                f"The audio of a stem is not there: {path} is missing.",
-                hint="Run dawlink verify, which names all that is damaged; add the song again.",
-                code="no_audio",
-            )
+        require_stem(path, "a stem")  # what was heard of it before may still be known
         start = round(fit.start_bar * pool.beats_per_bar / pool.multiplier)
         passed = np.arange(beats) % (fit.loop_bars * pool.beats_per_bar)
         first = start + passed / pool.multiplier

@@ -75,7 +75,9 @@ def warped_project(
         UnusableInput: a source cannot be read.
         UnwritableOutput: the disk is full.
     """
-    sources = [clip_track(reply.clip, reply.options.transpose)]
+    clip = clip_track(reply.clip, reply.options.transpose)
+    lower_db = 0.0 if rendered.clip is None else rendered.clip.lower_db
+    sources = [replace(clip, gain_db=clip.gain_db - lower_db)]
     sources += [stem_track(stem) for stem in suggestion.stems]
     tracks = []
     named = zip(_titles(reply, suggestion), sources, _files(rendered, suggestion), strict=True)

@@ -23,6 +23,7 @@ __all__ = [
     "require_file",
     "require_length",
     "require_sound",
+    "require_stem",
     "require_true_header",
 ]
 
@@ -44,14 +45,30 @@ def require_sound(waveform: Waveform, path: Path) -> None:
     """Refuse silence.
 
     Raises:
-        UnusableInput: code ``silent``: no sample reaches -80 dBFS.
+        UnusableInput: code ``silent``: no sample reaches -80 dBFS, or all are the same.
     """
-    peak = float(np.abs(waveform.samples).max(initial=0.0))
+    samples = waveform.samples
+    highest, lowest = samples.max(axis=1, initial=-np.inf), samples.min(axis=1, initial=np.inf)
+    peak = float(np.max(highest - lowest, initial=0.0)) / 2  # a constant offset is no sound
     if peak < 10 ** (SILENCE_DB / 20):
         raise UnusableInput(
-            f"{path} is silent: no sample reaches {SILENCE_DB:g} dBFS.",
+            f"{path} is silent: nothing in it reaches {SILENCE_DB:g} dBFS.",
             hint="Choose another file or another part of it.",
             code="silent",
+        )
+
+
+def require_stem(path: Path, title: str) -> None:
+    """Refuse a stem of the library whose audio is not there.
+
+    Raises:
+        UnusableInput: code ``no_audio``.
+    """
+    if not path.is_file():
+        raise UnusableInput(
+            f"The audio of {title} is not there: {path} is missing.",
+            hint="Run dawlink verify, which names all that is damaged; add the song again.",
+            code="no_audio",
         )
 
 

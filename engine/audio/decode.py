@@ -165,7 +165,10 @@ def _decode_plain(path: Path, span: tuple[float, float]) -> Waveform:
         if 0 < file.frames <= first:
             return checked_waveform(path, np.zeros((1, 0), np.float32), rate, span)
         if first > 0:
-            file.seek(first)
+            try:
+                file.seek(first)
+            except soundfile.LibsndfileError as error:
+                raise _Unreadable from error
         expected = min(frames, file.frames - first)
         blocks = list(_blocks(path, file, frames))
     samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0), np.float32)

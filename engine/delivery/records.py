@@ -97,12 +97,22 @@ class RenderOptions:
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """A written track: the clip, or a stem with its placement."""
+    """A written track.
+
+    Args:
+        path: the file.
+        source: what was read.
+        warp: how it was read.
+        placement: of a stem; None for the clip.
+        lower_db: how much the clip was turned down so that nothing of it is clipped [0, ...);
+            a stem's placement states its whole gain.
+    """
 
     path: Path
     source: Path
     warp: tuple[WarpPoint, ...]
     placement: Placement | None = None
+    lower_db: float = 0.0
 
 
 @dataclass(frozen=True)

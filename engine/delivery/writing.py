@@ -21,6 +21,7 @@ from engine.audio.loudness import master
 from engine.audio.stretch import Stretcher
 from engine.audio.wav_tags import WavTags, tag_wav
 from engine.audio.waveform import Waveform
+from engine.delivery.headroom import excess_db, turned_down, with_headroom
 from engine.delivery.midi_guide import MidiGuide, session_chords, write_guide
 from engine.delivery.records import (
     Progress,
@@ -70,7 +71,7 @@ def render_suggestion(
     session: Session,
     options: RenderOptions,
     stretcher: Stretcher,
-    describe: Callable[[RenderedSuggestion], dict[str, object]],
+    describe: Callable[[RenderedSuggestion, Suggestion], dict[str, object]],
     progress: Progress = lambda _stage, _share: None,
     read: ReadSpan = decoded_span,
 ) -> RenderedSuggestion:
@@ -82,7 +83,8 @@ def render_suggestion(
         session: the grid, from :func:`session_of`.
         options: how and where.
         stretcher: the warping back end.
-        describe: makes the description out of what was written.
+        describe: makes the description out of what was written, and of the suggestion with the
+            gains that its stems were written at.
         progress: told the stage and the share of the work done.
         read: gives pieces of files; one that keeps them saves work.
 
@@ -113,6 +115,10 @@ def render_suggestion(
                 rendered[0], rendered[1:], depth_db=options.duck_db, network=network
             )
             rendered[1:] = stems
+        clip_lower_db = excess_db(rendered[0]) if options.clip else 0.0
+        rendered[0] = turned_down(rendered[0], clip_lower_db)
+        suggestion, rendered[1:] = with_headroom(suggestion, rendered[1:], lower_db=clip_lower_db)
+        planned = _at_gains(planned, suggestion, clip_lower_db)
         written = [*planned.stems, *([planned.clip] if planned.clip else [])]
         audio = rendered[1:] + rendered[:1]
         for file, waveform in zip(written, audio, strict=False):
@@ -125,7 +131,7 @@ def render_suggestion(
             made = options.projects.make(reply, suggestion, result, folder)
             out = planned.description.parent
             result = replace(result, projects=tuple(out / path for path in made))
-        text = _readable(describe(result))
+        text = _readable(describe(result, suggestion))
         (folder / planned.description.name).write_bytes(text)
         publish(folder, result.files, overwrite=options.overwrite)
     progress("mix", 1.0)
@@ -183,6 +189,18 @@ def _plan(
         midi=named(title, ".mid") if options.midi else None,
         entries=tuple(out / name for name in entries),
     )
+
+
+def _at_gains(
+    planned: RenderedSuggestion, suggestion: Suggestion, clip_lower_db: float
+) -> RenderedSuggestion:
+    """The same files, as loud as they came to be."""
+    stems = tuple(
+        replace(file, placement=stem.placement)
+        for file, stem in zip(planned.stems, suggestion.stems, strict=True)
+    )
+    clip = planned.clip and replace(planned.clip, lower_db=clip_lower_db)
+    return replace(planned, stems=stems, clip=clip)
 
 
 def _refuse_existing(planned: RenderedSuggestion, options: RenderOptions) -> None:

@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 
+from engine.audio.checks import require_stem
 from engine.audio.stretch import Stretcher
 from engine.audio.waveform import Waveform
 from engine.clips.clip import ClipAnalysis
@@ -51,7 +52,12 @@ def clip_track(clip: ClipAnalysis, transpose: int) -> Track:
 
 
 def stem_track(stem: SuggestedStem) -> Track:
-    """A suggested stem along its song's beat map."""
+    """A suggested stem along its song's beat map.
+
+    Raises:
+        UnusableInput: its audio is not in the library any more.
+    """
+    require_stem(stem.path, stem.title)
     return Track(
         path=stem.path,
         role=stem.placement.role,

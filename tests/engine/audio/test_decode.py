@@ -271,13 +271,32 @@ def test_more_than_two_hours_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "too_long"
 
 
+def test_a_flac_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    """Also from a place that soundfile cannot find any more."""
+    sound = np.random.default_rng(0).normal(0, 0.1, (10 * RATE, 1)).astype(np.float32)
+    whole, cut = tmp_path / "whole.flac", tmp_path / "cut.flac"
+    soundfile.write(whole, sound, RATE)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    for start_s in (1.0, 4.0):
+        found = decode(cut, start_s=start_s, end_s=start_s + 2).samples[0]
+        true = sound[round(start_s * RATE) :][: found.size, 0]
+        assert found.size > RATE // 2
+        np.testing.assert_allclose(found, true, atol=1e-3)
+    with pytest.raises(UnusableInput, match="no audio at 8 s"):
+        decode(cut, start_s=8.0, end_s=9.0)
+
+
 def test_silence_and_shortness_are_refused() -> None:
     path = Path("a.wav")
-    nearly = Waveform(np.full((1, RATE), 0.00009, np.float32), RATE)
-    heard = Waveform(np.full((1, RATE), 0.00011, np.float32), RATE)
-    with pytest.raises(UnusableInput) as caught:
-        require_sound(nearly, path)
-    assert caught.value.code == "silent"
+    square = np.tile(np.array([1, -1], np.float32), RATE // 2)[None]
+    nearly = Waveform(square * np.float32(0.00009), RATE)
+    heard = Waveform(square * np.float32(0.00011), RATE)
+    offset = Waveform(np.full((1, RATE), 0.5, np.float32), RATE)
+    for silent in (nearly, offset, Waveform(np.zeros((2, 0), np.float32), RATE)):
+        with pytest.raises(UnusableInput) as caught:
+            require_sound(silent, path)
+        assert caught.value.code == "silent"
     require_sound(heard, path)
     with pytest.raises(UnusableInput) as caught:
         require_length(heard, 1.01, path)

@@ -87,7 +87,7 @@ def deliver(
         session=session_of(reply, RATE),
         options=RenderOptions(out=out, bit_depth="32f", duck_db=duck_db, duck_network=network),
         stretcher=default_stretcher(),
-        describe=lambda rendered: {"duck": repr(rendered.ducking)},
+        describe=lambda rendered, _: {"duck": repr(rendered.ducking)},
     )
 
 

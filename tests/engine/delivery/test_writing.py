@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from engine.audio.loudness import true_peak_db
 from engine.audio.stretch import default_stretcher
+from engine.audio.waveform import Waveform
 from engine.delivery.records import RenderedSuggestion, RenderOptions
 from engine.delivery.writing import render_suggestion, session_of
 from engine.errors import UnwritableOutput, UsageError
+from engine.mashup.levels import PEAK_CEILING_DB
 from engine.staging import staging_folder, sweep_staging
 from engine.suggestions import Suggestion, SuggestReply
 from tests.engine.replies import reply_with_two_stems
@@ -32,7 +35,7 @@ def deliver(
         session=session_of(reply, 22050),
         options=RenderOptions(out=out, **options),  # type: ignore[arg-type]
         stretcher=default_stretcher(),
-        describe=lambda rendered: {"frames": rendered.session.frames},
+        describe=lambda rendered, _: {"frames": rendered.session.frames},
     )
 
 
@@ -43,6 +46,49 @@ def test_all_files_share_one_length_and_lie_together(reply: SuggestReply, tmp_pa
     assert sorted((tmp_path / "out").iterdir()) == sorted(rendered.files)
     assert rendered.mix is not None
     assert rendered.mix.true_peak_db <= -0.99
+
+
+@pytest.mark.parametrize("bit_depth", ["24", "32f"])
+def test_what_a_stretch_makes_too_loud_is_turned_down_by_the_stated_gain(
+    reply: SuggestReply, tmp_path: Path, bit_depth: str
+) -> None:
+    """The stems of one song by the same amount, and all of them by what the clip is lowered."""
+    loud, quiet = reply.suggestions[0].stems
+    stems = tuple(
+        replace(loud, placement=replace(loud.placement, stem_id=f"s{n}", gain_db=gain_db))
+        for n, gain_db in enumerate((24.0, 18.0))
+    )
+    stems = (*stems, replace(quiet, placement=replace(quiet.placement, gain_db=-20.0)))
+    titled = tuple(replace(stem, title=f"Stem {n}") for n, stem in enumerate(stems))
+    asked = replace(reply.suggestions[0], stems=titled)
+    clip = replace(reply.clip, request=replace(reply.clip.request, gain_db=12.0))
+    told: list[Suggestion] = []
+    rendered = render_suggestion(
+        replace(reply, clip=clip),
+        asked,
+        session=session_of(reply, 22050),
+        options=RenderOptions(out=tmp_path / "out", bit_depth=bit_depth, mix=False),  # type: ignore[arg-type]
+        stretcher=default_stretcher(),
+        describe=lambda _, suggestion: told.append(suggestion) or {},  # type: ignore[func-returns-value]
+    )
+    gains = [stem.placement.gain_db for stem in told[0].stems]
+    assert gains == [file.placement.gain_db for file in rendered.stems if file.placement]
+    lower = [before.placement.gain_db - now for before, now in zip(asked.stems, gains, strict=True)]
+    assert lower[0] == pytest.approx(lower[1])
+    assert rendered.clip is not None
+    assert lower[0] > rendered.clip.lower_db > 1
+    assert lower[2] == pytest.approx(rendered.clip.lower_db)  # the balance with the clip stays
+    for path in (rendered.stems[0].path, rendered.clip.path):
+        samples, rate = soundfile.read(path, always_2d=True, dtype="float32")
+        level = true_peak_db(Waveform(samples.T, rate))
+        assert level == pytest.approx(PEAK_CEILING_DB, abs=0.02)
+
+
+def test_a_clip_that_is_not_written_turns_nothing_down(reply: SuggestReply, tmp_path: Path) -> None:
+    clip = replace(reply.clip, request=replace(reply.clip.request, gain_db=12.0))
+    rendered = deliver(replace(reply, clip=clip), tmp_path / "out", clip=False)
+    gains = [file.placement.gain_db for file in rendered.stems if file.placement]
+    assert gains == [stem.placement.gain_db for stem in reply.suggestions[0].stems]
 
 
 def test_nothing_is_replaced_without_being_asked(reply: SuggestReply, tmp_path: Path) -> None:
