@@ -96,6 +96,7 @@ def run_batch(
     settings: Settings,
     *,
     executor: Executor,
+    plan: str = "",
     fresh: bool = False,
 ) -> Generator[LineOutcome, None, None]:
     """Render every line that is not done yet.
@@ -105,6 +106,7 @@ def run_batch(
         out: the batch's folder.
         settings: the library and the way to Rubber Band.
         executor: where lines are rendered.
+        plan: its name; a line that was changed takes the place of what this plan made there.
         fresh: render what is done already again.
 
     Returns:
@@ -126,12 +128,13 @@ def run_batch(
                 waiting.append(job)
             else:
                 yield skipped
-        answer = partial(_answer, state, frozenset(job.key for job in found))
+        keys = frozenset(job.key for job in found)
+        answer = partial(_answer, state, keys)
         ground = ground_of(settings.library, [out, *_read_by(lines)])
         run = executor.run(renderer, waiting, answer=answer, group=_clip_of, ground=ground)
         with contextlib.closing(run):
             for finished in run:
-                yield _noted(finished, state)
+                yield _noted(finished, state, keys, plan)
 
 
 def done_already(job: LineJob, state: BatchState, out: Path) -> LineOutcome | None:
@@ -171,7 +174,9 @@ def _answer(state: BatchState, keys: Set[str], job: LineJob, files: _Writing) ->
     return state.own_files(job.key) | state.left_files(keys, job.line.folder)
 
 
-def _noted(finished: Finished[LineJob, LineOutcome], state: BatchState) -> LineOutcome:
+def _noted(
+    finished: Finished[LineJob, LineOutcome], state: BatchState, keys: Set[str], plan: str
+) -> LineOutcome:
     """The outcome, once the state holds it."""
     job, outcome = finished.job, finished.result
     if outcome is None:
@@ -183,7 +188,10 @@ def _noted(finished: Finished[LineJob, LineOutcome], state: BatchState) -> LineO
         outcome = LineOutcome(job.line, "failed", error=error)
     if outcome.error is None:
         descriptions = [Path(str(document["json"])) for document in outcome.renders]
-        state.finish(job.key, outcome.files, descriptions, outcome.seconds)
+        replaced = state.replaced_files(keys, plan, job.line.folder)
+        state.finish(
+            job.key, outcome.files, descriptions, outcome.seconds, plan=plan, replaced=replaced
+        )
     else:
         state.fail(job.key, outcome.error.message)
     return outcome

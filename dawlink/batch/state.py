@@ -43,11 +43,13 @@ class DoneLine:
         files: path relative to the batch's folder to size [bytes].
         descriptions: those of the files that describe a render, in order of rank.
         seconds: how long it took.
+        plan: name of the plan that it was a line of.
     """
 
     files: Mapping[str, int]
     descriptions: tuple[str, ...]
     seconds: float
+    plan: str = ""
 
 
 @dataclass
@@ -68,6 +70,8 @@ def line_key(line: PlanLine, clip_sha: str, library: LibraryPlace) -> str:
     """
     writing = {k: v for k, v in asdict(line.writing).items() if k not in ("out", "overwrite")}
     request = {k: v for k, v in asdict(line.request).items() if k != "path"}
+    if request["beats_per_bar"] is None:  # said nothing, as every line before it could be said
+        del request["beats_per_bar"]
     wanted = asdict(line.wanted)
     sets = {name: sorted(wanted[name]) for name in ("exclude_songs", "only_stems")}
     made_of = {
@@ -167,11 +171,51 @@ class BatchState:
         names = [self._name(path) for path in files]
         self._append({"event": "writing", "key": key, "files": names})
 
+    def replaced_files(self, keys: Set[str], plan: str, folder: PurePosixPath) -> frozenset[Path]:
+        """What a line of this plan made in ``folder`` before the plan was changed.
+
+        Args:
+            keys: of the lines that the plan has now.
+            plan: its name; what other plans made in the same folder is theirs.
+            folder: of the line that takes the place.
+
+        Returns:
+            files that are as the line left them, no folders, and nothing of a line that did not
+            end well.
+        """
+        out = self._out.resolve()
+        found: set[Path] = set()
+        for key, known in self._known.items():
+            done = known.done
+            if key in keys or done is None or done.plan != plan or not done.descriptions:
+                continue
+            if PurePosixPath(done.descriptions[0]).parent == folder:
+                theirs = {out / name for name in self._theirs(done)}
+                made = {
+                    out / name for name, size in done.files.items() if _size(out / name) == size
+                }
+                found |= {p for p in made if p not in theirs and not theirs.intersection(p.parents)}
+        return frozenset(found)
+
     def finish(
-        self, key: str, files: Mapping[Path, int], descriptions: Sequence[Path], seconds: float
+        self,
+        key: str,
+        files: Mapping[Path, int],
+        descriptions: Sequence[Path],
+        seconds: float,
+        *,
+        plan: str = "",
+        replaced: Set[Path] = frozenset(),
     ) -> None:
-        """The line is done: ``files`` are all there in these sizes, older ones of it are gone."""
+        """The line of ``plan`` is done: ``files`` are all there in these sizes.
+
+        Older ones of it are gone, and so is what it replaced, see :meth:`replaced_files`.
+        """
         kept = {*files, *(folder for path in files for folder in path.parents)}
+        for path in replaced - kept:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                _remove_empty(path.parent, inside=self._out.resolve())
         for path in self.own_files(key) - kept:
             with contextlib.suppress(OSError):  # a file that stays is clutter, not harm
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -179,6 +223,7 @@ class BatchState:
             {
                 "event": "done",
                 "key": key,
+                "plan": plan,
                 "files": {self._name(path): size for path, size in files.items()},
                 "descriptions": [self._name(path) for path in descriptions],
                 "seconds": round(seconds, 3),
@@ -253,8 +298,16 @@ def _take_in(known: dict[str, _Known], record: Mapping[str, object]) -> None:
         files = cast("dict[str, int]", record["files"])
         _inside(files)
         names = cast("list[str]", record["descriptions"])
-        entry.done = DoneLine(files, tuple(names), float(cast("float", record["seconds"])))
+        seconds = float(cast("float", record["seconds"]))
+        entry.done = DoneLine(files, tuple(names), seconds, str(record.get("plan", "")))
         entry.own = set(files)
+
+
+def _remove_empty(folder: Path, *, inside: Path) -> None:
+    """The folder and those around it that hold nothing now, up to ``inside``."""
+    while folder != inside and inside in folder.parents and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _inside(names: Iterable[str]) -> Iterable[str]:

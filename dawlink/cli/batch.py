@@ -80,7 +80,8 @@ def batch(
         return
     began = time.monotonic()
     outcomes = []
-    run = run_batch(lines, out, settings, executor=executor_of(settings), fresh=fresh)
+    executor, named = executor_of(settings), str(plan.resolve())
+    run = run_batch(lines, out, settings, executor=executor, plan=named, fresh=fresh)
     with contextlib.closing(run), progress("rendering", total=len(lines)) as bar:
         for outcome in run:
             outcomes.append(outcome)

@@ -153,6 +153,57 @@ def test_a_line_that_says_something_else_is_made_again_in_its_place(
     assert batch(plan, out, "--json", "--overwrite").statuses == ["done", "skipped"]
 
 
+def test_a_line_of_another_tempo_leaves_nothing_of_the_old_one(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    """But for what a person has changed, and nothing of lines that were taken out."""
+    line: dict[str, object] = {"clip": str(music.clip), "roles": "drums", "project": "rpp"}
+    plan, out = tmp_path / "plan.jsonl", tmp_path / "out"
+    write_plan(plan, [{**line, "tempo": 100}, {**line, "tempo": 104}])
+    assert batch(plan, out, "--json").statuses == ["done", "done"]
+    taken_out = {name for name in outputs(out) if name.startswith("002 vox")}
+    mix = next((out / "001 vox").glob("*mix.wav"))
+    mix.write_bytes(mix.read_bytes() + b"edited")
+    write_plan(plan, [{**line, "tempo": 106}])
+    assert batch(plan, out, "--json").statuses == ["done"]
+    now = outputs(out)
+    assert taken_out <= now.keys()
+    old = [name for name in now if name.startswith("001 vox") and "100bpm" in name]
+    assert old == [mix.relative_to(out).as_posix()]
+    assert any("106bpm" in name and name.endswith(".rpp") for name in now)
+
+
+def test_two_plans_in_one_folder_leave_each_other_alone(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    """Their lines may have folders of one name."""
+    line: dict[str, object] = {"clip": str(music.clip), "roles": "drums"}
+    plans = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    out = tmp_path / "out"
+    for plan, tempo in zip(plans, (100, 104), strict=True):
+        write_plan(plan, [{**line, "tempo": tempo}])
+        assert batch(plan, out, "--json").statuses == ["done"]
+    for plan in plans:
+        assert batch(plan, out, "--json").statuses == ["skipped"]
+
+
+def test_a_recording_in_a_project_outlives_the_line_that_made_it(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    line: dict[str, object] = {"clip": str(music.clip), "roles": "drums", "project": "als"}
+    plan, out = tmp_path / "plan.jsonl", tmp_path / "out"
+    write_plan(plan, [{**line, "tempo": 100}])
+    assert batch(plan, out, "--json").statuses == ["done"]
+    (project,) = (path for path in (out / "001 vox").iterdir() if path.is_dir())
+    take = project / "Samples" / "Recorded" / "my take.wav"
+    take.parent.mkdir(parents=True, exist_ok=True)
+    take.write_bytes(b"mine")
+    whole = {path for path in project.rglob("*") if path.is_file()}
+    write_plan(plan, [{**line, "tempo": 106}])
+    assert batch(plan, out, "--json").statuses == ["done"]
+    assert {path for path in project.rglob("*") if path.is_file()} == whole
+
+
 @pytest.mark.parametrize("touch", ["saved", "beside"])
 def test_a_project_that_somebody_worked_in_is_theirs(
     batch: Batch, music: Music, tmp_path: Path, touch: str
