@@ -19,7 +19,7 @@ from engine.delivery.records import Progress, RenderedSuggestion, RenderOptions
 from engine.delivery.writing import planned_files, render_suggestion, session_of
 from engine.library.place import LibraryPlace
 from engine.models.ranker import Ranker
-from engine.models.registry import DEFAULT_MODEL, load_ranker
+from engine.models.registry import DEFAULT_MODEL, load_ranker, own_version
 from engine.pools import LibraryPools
 from engine.rendering.renderer import ReadSpan, Session
 from engine.rendering.spans import decoded_span
@@ -47,7 +47,7 @@ class Engine:
         self._pools = LibraryPools(library)
         self._clips = ClipCache(library.cache)
         self._stretcher = stretcher
-        self._rankers: dict[str, Ranker] = {}
+        self._rankers: dict[str, tuple[object, Ranker]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -132,7 +132,8 @@ class Engine:
             reply: the answer that they belong to.
             suggestions: which of them.
             options: how and where.
-            describe: makes the description that lies beside the files.
+            describe: makes the description that lies beside the files, out of what was written
+                and of the suggestion with the gains that its stems were written at.
             progress: told the stage and the share of all the work done.
             stretcher: for this render only; the engine's own when None.
             read: gives pieces of files; those of ``DecodedSpans`` are kept for the next render.
@@ -151,7 +152,7 @@ class Engine:
                 session=session,
                 options=options,
                 stretcher=warper,
-                describe=lambda result: describe(result, suggestion),
+                describe=describe,
                 progress=lambda stage, part: progress(stage, (number + part) * share),
                 read=read or decoded_span,
             )
@@ -197,11 +198,15 @@ class Engine:
         )
 
     def _ranker(self, name: str) -> Ranker:
+        """The model, read again when somebody has put another checkpoint into the library."""
         name = DEFAULT_MODEL if name == "auto" else name
+        folders = (self.library.folder / "models",)
+        version = own_version(name, folders)
         with self._lock:
-            if name not in self._rankers:
-                self._rankers[name] = load_ranker(name, folders=(self.library.folder / "models",))
-            return self._rankers[name]
+            kept = self._rankers.get(name)
+            if kept is None or kept[0] != version:
+                kept = self._rankers[name] = version, load_ranker(name, folders=folders)
+            return kept[1]
 
     def _own_stretcher(self) -> Stretcher:
         from engine.audio.stretch import default_stretcher

@@ -129,6 +129,21 @@ def _models(folder: Path) -> Iterator[Check]:
             yield Check(f"model {name}", "missing", error.message, mend)
         else:
             yield Check(f"model {name}", "ok", str(own.get(name, "comes with dawlink")))
+    yield _duck_network()
+
+
+def _duck_network() -> Check:
+    """What ``render --duck`` follows, read whole."""
+    from engine.models.song_masher.shipped_mask import SHIPPED_MASK, load_duck_network
+
+    name = "network of --duck"
+    if not SHIPPED_MASK.is_file():
+        return Check(name, "note", "not installed; ducking follows a rule", _SETUP)
+    try:
+        load_duck_network()
+    except DawlinkError as error:
+        return Check(name, "missing", error.message, _SETUP)
+    return Check(name, "ok", "comes with dawlink")
 
 
 def _python() -> Check:

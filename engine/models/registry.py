@@ -22,6 +22,7 @@ __all__ = [
     "checkpoint_problems",
     "load_ranker",
     "own_checkpoints",
+    "own_version",
 ]
 
 #: What ranks when nobody chooses; its checkpoint comes with dawlink.
@@ -117,6 +118,16 @@ def own_checkpoints(folders: Sequence[Path]) -> dict[str, Path]:
     """The learned models whose checkpoint lies in ``folders``, by name."""
     found = {name: _checkpoint(name, folders) for name in LEARNED}
     return {n: path for n, path in found.items() if path is not None and path.parent != SHIPPED}
+
+
+def own_version(name: str, folders: Sequence[Path]) -> object:
+    """What tells one checkpoint of this name in ``folders`` from the next; None without one."""
+    path = own_checkpoints(folders).get(name)
+    try:
+        status = None if path is None else path.stat()
+    except OSError:  # gone this moment
+        status = None
+    return None if status is None else (path, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def checkpoint_problems(folders: Sequence[Path]) -> list[Problem]:

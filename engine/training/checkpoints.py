@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKPOINT_VERSION",
+    "RECORD_SHA",
     "UNREADABLE",
     "Checkpoint",
     "CheckpointInfo",
@@ -35,6 +36,7 @@ __all__ = [
     "build_network",
     "load_checkpoint",
     "load_weights",
+    "record_sha",
     "recorded_settings",
     "save_checkpoint",
 ]
@@ -42,6 +44,8 @@ __all__ = [
 #: Version of the record; raised when an older dawlink could not read it correctly.
 CHECKPOINT_VERSION: Final = 1
 _KEY: Final = "dawlink"
+#: Under which a record holds the hash of the rest of it; those of before have none.
+RECORD_SHA: Final = "record_sha"
 _TRAIN_AGAIN: Final = "Train it again with dawlink train, or choose another model with --model."
 
 #: What reading a record raises that anybody may have written: nested too deeply, a version of
@@ -160,6 +164,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, info: Checkpoi
         "version": info.version,
         "tensors_sha": _sha_of(plain),
     }
+    record[RECORD_SHA] = record_sha(record)
     data = save(plain, {_KEY: json.dumps(record, sort_keys=True, ensure_ascii=False)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -187,6 +192,12 @@ def load_checkpoint(path: Path, kind: str) -> Checkpoint:
     if tensors_sha != _sha_of(tensors):
         _refuse(path, "is damaged: its weights do not match their hash", "checkpoint_damaged")
     return Checkpoint(path, info, tensors)
+
+
+def record_sha(record: Mapping[str, object]) -> str:
+    """Hex SHA-256 of everything that a record says but for its own hash."""
+    told = {name: value for name, value in record.items() if name != RECORD_SHA}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def load_weights(module: nn.Module, checkpoint: Checkpoint, *, prefix: str = "") -> None:
@@ -269,6 +280,8 @@ def _read_record(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInf
                 f"{CHECKPOINT_VERSION})",
                 "checkpoint_newer",
             )
+        if record.get(RECORD_SHA, record_sha(record)) != record_sha(record):
+            _refuse(path, "is damaged: its record does not match its hash", "checkpoint_damaged")
         info = CheckpointInfo(
             kind=str(record["kind"]),
             settings=_plain(record["settings"]),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.errors import MissingDependency
 from engine.models.fit.curves import FitCurves
 from engine.models.fit.towers import FitSizes, dense_weights, shapes_of
-from engine.training.checkpoints import UNREADABLE, Recorded
+from engine.training.checkpoints import RECORD_SHA, UNREADABLE, Recorded, record_sha
 
 __all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
 
@@ -91,10 +91,13 @@ def _settings(
         record = json.loads(text)
         version, kind, sha = int(record["version"]), str(record["kind"]), record["tensors_sha"]
         numbers = {k: v for k, v in record["settings"].items() if isinstance(v, int | float)}
+        said_sha, sha_of_record = record.get(RECORD_SHA), record_sha(record)
     except UNREADABLE as error:
         _refuse(path, f"has an unreadable record ({error})", "checkpoint_damaged", error)
     if version > _VERSION:
         _refuse(path, f"was made by a newer dawlink (format {version})", "checkpoint_newer")
+    if said_sha not in (None, sha_of_record):
+        _refuse(path, "is damaged: its record does not match its hash", "checkpoint_damaged")
     if kind != "fit":
         _refuse(path, f"holds a {ascii(kind)[1:-1]:.40}, not a fit model", "checkpoint_kind")
     if sha != _sha_of(tensors):

@@ -9,8 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.clips.clip import ClipRequest
+from engine.engine import Engine
+from engine.errors import MissingDependency
 from engine.models.fit.checkpoint import SHIPPED_FIT
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
+from engine.suggestions import SuggestOptions
 from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
@@ -146,6 +150,32 @@ def test_fit_weights_that_are_no_numbers_are_refused(own: Command, music: Music)
     ran = own("suggest", music.clip, "--model", "fit", "--json")
     error = refused(ran, 4, "checkpoint_damaged", "numbers", str(path))
     assert "Remove it" in error["hint"]
+
+
+def test_another_checkpoint_takes_the_place_of_the_one_before(own: Command, music: Music) -> None:
+    """In an engine that lives on, as the daemon's does."""
+    checkpoint = load_checkpoint(SHIPPED_FIT, "fit")
+    path = own.library / "models" / "fit.safetensors"
+    path.parent.mkdir()
+
+    def put(factor: float) -> None:
+        weights = {name: factor * values.float() for name, values in checkpoint.tensors.items()}
+        save_checkpoint(path, weights, info=CheckpointInfo("fit", checkpoint.info.settings))
+
+    def scores(engine: Engine) -> list[float]:
+        request = ClipRequest(music.clip)
+        return [each.score for each in engine.suggest(request, SuggestOptions()).suggestions]
+
+    with Engine.open(own.library) as engine:
+        put(1.0)
+        first = scores(engine)
+        put(0.9)
+        assert scores(engine) != first
+        put(1.0)
+        assert scores(engine) == first
+        path.write_bytes(b"junk")
+        with pytest.raises(MissingDependency, match="damaged"):
+            engine.suggest(ClipRequest(music.clip), SuggestOptions())
 
 
 def test_scores_that_are_no_numbers_are_refused(own: Command, music: Music) -> None:

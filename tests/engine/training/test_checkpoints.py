@@ -102,6 +102,17 @@ def test_another_kind(tmp_path: Path) -> None:
     assert "premixnet" in error.message
 
 
+def test_a_record_that_was_changed_is_damage(tmp_path: Path) -> None:
+    """Settings decide what a model says as much as its weights do."""
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, tensors(), info=CheckpointInfo("premixnet", {"slope": 88.25}))
+    assert load_checkpoint(path, "premixnet").info.settings == {"slope": 88.25}
+    path.write_bytes(path.read_bytes().replace(b"88.25", b"98.25"))
+    error = refusal(path)
+    assert error.code == "checkpoint_damaged"
+    assert "record" in error.message
+
+
 def test_a_newer_one_says_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.safetensors"
     info = CheckpointInfo("premixnet", version=CHECKPOINT_VERSION + 1)

@@ -219,6 +219,14 @@ def test_an_unreadable_record_is_refused(tmp_path: Path, record: str) -> None:
     assert error.value.code == "checkpoint_damaged"
 
 
+def test_a_record_that_was_changed_is_damage(tmp_path: Path) -> None:
+    path = written(tmp_path / "fit.safetensors", rules=0.125)
+    path.write_bytes(path.read_bytes().replace(b"0.125", b"0.925"))
+    with pytest.raises(MissingDependency, match="record") as error:
+        load_fit(path)
+    assert error.value.code == "checkpoint_damaged"
+
+
 def test_weights_of_a_type_that_numpy_lacks_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "fit.safetensors"
     weights = {"a": torch.zeros(4, dtype=torch.float8_e5m2)}
