@@ -51,6 +51,9 @@ __all__ = ["PROTOCOL", "Desk"]
 PROTOCOL: Final = 1
 _SLOWEST_BPM, _FASTEST_BPM = 20.0, 400.0
 
+#: Requests that are put off while too many others are worked on.
+_WORK: Final = (Clip, ClipTempo, Suggest, Audition, Render, Inserted)
+
 
 class Desk:
     """Answers requests. Only the event loop's thread calls it."""
@@ -127,6 +130,11 @@ class Desk:
         if before.failed or known is None:
             return True
         return known.markers[message.index : message.index + 1] == ((message.sec, message.beat),)
+
+    @staticmethod
+    def needs_work(message: Message) -> bool:
+        """Whether :meth:`answer_now` leaves it to :meth:`answer`."""
+        return isinstance(message, _WORK)
 
     def answer_now(self, exchange: Exchange) -> bool:
         """Answer what needs no work; False for what does.

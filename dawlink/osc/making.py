@@ -182,7 +182,10 @@ class Making:
     async def _chosen(
         self, client: Client, clip: LiveClip, session: LiveSession, ids: tuple[str, ...]
     ) -> tuple[Answered, Suggestion]:
-        """The suggestion that the ids mean: as it was last sent, else placed anew."""
+        """The suggestion that the ids mean: as it was last sent, else placed anew.
+
+        What was corrected since is placed anew too, and what was removed is an error.
+        """
         for answered in reversed(client.answers.values()):
             same = (answered.session.tempo_bpm, answered.session.key) == (
                 session.tempo_bpm,
@@ -191,7 +194,10 @@ class Making:
             if same and answered.clip == clip:
                 suggestion = self._service.group(answered, ids)
                 if suggestion is not None:
-                    return answered, suggestion
+                    looking = partial(self._service.holds, suggestion)
+                    if await self._workers.run("quick", looking):
+                        return answered, suggestion
+                    break
         lane: Lane = "quick" if self._service.knows(clip, session) else "analysis"
         placed = await self._workers.run(lane, lambda: self._service.placed(clip, session, ids))
         if not placed.reply.suggestions:

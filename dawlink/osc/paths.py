@@ -56,11 +56,7 @@ def project_folder(text: str) -> Path | None:
             f"{path} cannot be a project's folder. Name it without '..'.",
         )
     if not _is_folder(path):
-        raise Fault(
-            ErrorCode.FILE_MISSING,
-            "missing_project",
-            f"The project folder {path} is not there. Save the set first.",
-        )
+        raise _missing_project(path)
     if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise Fault(
             ErrorCode.NOT_ALLOWED,
@@ -74,7 +70,8 @@ def render_folder(project: Path | None, output: Path) -> Path:
     """Where renders go: inside the project, else the output folder of the settings.
 
     Raises:
-        Fault: links inside the project lead out of it, or no path of a file in it could be sent.
+        Fault: the project has gone, links inside it lead out of it, or no path of a file in it
+            could be sent.
     """
     target = output if project is None else project / RENDERS
     length = len(os.fsencode(target))
@@ -87,6 +84,8 @@ def render_folder(project: Path | None, output: Path) -> Path:
         )
     if project is None:
         return output
+    if not _is_folder(project):
+        raise _missing_project(project)
     try:
         inside = target.resolve().is_relative_to(project.resolve())
     except (OSError, RuntimeError):  # a circle of links
@@ -98,6 +97,14 @@ def render_folder(project: Path | None, output: Path) -> Path:
             f"{target} leads out of the project folder. Replace the link by a folder.",
         )
     return target
+
+
+def _missing_project(path: Path) -> Fault:
+    return Fault(
+        ErrorCode.FILE_MISSING,
+        "missing_project",
+        f"The project folder {path} is not there. Save the set first.",
+    )
 
 
 def _is_folder(path: Path) -> bool:

@@ -172,7 +172,8 @@ class Daemon(asyncio.DatagramProtocol):
         return client
 
     def _begin(self, client: Client, req: int, message: Message, source: Address) -> None:
-        if sum(1 for _ in client.running) >= _MOST_PER_CLIENT or self._in_work >= _MOST_IN_ALL:
+        busy = self._in_work >= _MOST_IN_ALL or sum(1 for _ in client.running) >= _MOST_PER_CLIENT
+        if busy and self._desk.needs_work(message):
             raise Fault(
                 ErrorCode.BUSY, "busy", "Too many requests are worked on. Ask again in a moment."
             )

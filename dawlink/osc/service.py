@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.audio.stretch import Stretcher
     from engine.clips.clip import ClipAnalysis, ClipRequest
     from engine.engine import Engine
+    from engine.grid import BeatGrid
     from engine.library.place import LibraryPlace
     from engine.suggestions import Suggestion, SuggestOptions
     from engine.theory import Key, Role
@@ -224,6 +225,23 @@ class EngineService:
 
         return grouped(answered.reply, stem_ids)
 
+    def holds(self, suggestion: Suggestion) -> bool:
+        """Whether the stems are still in the library, on the beats and in the key that they had."""
+        from engine.errors import UsageError
+
+        library = self.engine().library
+        try:
+            rows = [library.stem(stem.placement.stem_id) for stem in suggestion.stems]
+            songs = [library.song(row.song_id) for row in rows]
+            grids = [library.grid(song.id) for song in songs]
+        except UsageError:  # a song was removed
+            return False
+        return all(
+            _same_beats(grid, stem.grid)
+            and (song.key.key, song.tuning_cents) == (stem.key.key, stem.tuning_cents)
+            for grid, song, stem in zip(grids, songs, suggestion.stems, strict=True)
+        )
+
     def _key(self, clip: LiveClip, session: LiveSession) -> object:
         """What an analysis depends on."""
         heard = replace(clip, gain_db=0.0, pitch=0)
@@ -287,6 +305,12 @@ def _parsed(text: str) -> tuple[Role, ...]:
     from engine.suggestions import parse_roles
 
     return parse_roles(text)
+
+
+def _same_beats(now: BeatGrid, then: BeatGrid) -> bool:
+    """Whether a song is still counted as it was."""
+    same = now.beats_per_bar == then.beats_per_bar and now.intervals == then.intervals
+    return same and bool((now.beats_s == then.beats_s).all())
 
 
 def output_folder(settings: Settings) -> Path:

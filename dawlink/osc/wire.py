@@ -1,9 +1,10 @@
 """Datagrams into messages and messages into datagrams, within fixed bounds.
 
 What comes in may be anything: a datagram is at most 8192 bytes, bundles may hold bundles three
-deep, a message has at most 64 arguments. Types that are never used (blobs, 64-bit numbers) are
-read as None, so that the answer can say which request they spoilt. What goes out is at most 1024
-bytes, and only of the types i, f and s. Times of bundles are not waited for.
+deep, a message has at most 64 arguments. Types that are never used (blobs, 64-bit numbers), and the
+first value that cannot be read, are None, so that the answer can say which request they spoilt.
+What goes out is at most 1024 bytes, and only of the types i, f and s. Times of bundles are not
+waited for.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class RawMessage:
-    """A message as it came: its address and values, None for those of types never used."""
+    """A message as it came: its address and values, None for what is never used or unreadable."""
 
     address: str
     values: tuple[Value | None, ...]
@@ -166,5 +167,7 @@ def _values(packet: bytes, tags: str, at: int) -> tuple[Value | None, ...]:
                 return (*values, None)
             values.append(value)
     except (osc_types.ParseError, UnicodeDecodeError) as error:
-        raise Malformed(str(error)) from error
+        if not values:  # nobody could tell which request this answers
+            raise Malformed(str(error)) from error
+        return (*values, None)  # cut short, or a text in another encoding
     return tuple(values)

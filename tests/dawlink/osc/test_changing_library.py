@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from engine.grid import BeatGrid
+from engine.ingest.corrections import correct_song
 from engine.library.library import Library
+from engine.library.rows import Correction
 from tests.dawlink.osc.client import OscClient
 from tests.dawlink.osc.conftest import Music, suggested, warped_clip
 from tests.dawlink.osc.daemon import Running, start
@@ -72,7 +75,39 @@ def test_new_stems_are_suggested_and_removed_ones_are_not(
     assert own_client.until("/dawlink/event/library").values == (len(TEMPI),)
     assert not added & stems_suggested(own_client, clip_id)
     gone = own_client.ask("/dawlink/audition", "ssfi", " ".join(added), clip_id, 2.0, 0)
-    assert gone.address == "/dawlink/error"
+    assert gone.values[1:3] == (1, "unknown_id")
+
+
+def test_a_correction_counts_for_what_was_suggested_before(
+    own_client: OscClient, library: Path, music: Music, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    own_client.send("/dawlink/set/project", "s", str(project))
+    clip_id = warped_clip(own_client, music.clip)
+    stem_id = suggested(own_client, clip_id)[1][0]
+    with Library.open(library) as opened:
+        song_id = opened.stem(stem_id).song_id
+        downbeat_s = float(opened.grid(song_id).beats_s[1])
+        correct_song(opened, song_id, [Correction("downbeat", downbeat_s)])
+        downbeats_s = opened.grid(song_id).downbeats_s
+    own_client.until("/dawlink/event/library")
+    done = own_client.ask("/dawlink/render", "ssffs", stem_id, clip_id, 0.0, 8.0, "wav")
+    assert done.address == "/dawlink/render/done"
+    (description,) = project.rglob("*.json")
+    (stem,) = json.loads(description.read_text("utf-8"))["stems"]
+    assert np.abs(downbeats_s - stem["warp"][0][0]).min() < 1e-3
+    with Library.open(library) as opened:
+        correct_song(opened, song_id, [Correction("key", "F# major")])
+    own_client.until("/dawlink/event/library")
+    again = own_client.ask("/dawlink/render", "ssffs", stem_id, clip_id, 0.0, 4.0, "wav")
+    assert again.address == "/dawlink/render/done"
+    keys = {
+        stem["key"]
+        for path in project.rglob("*.json")
+        for stem in json.loads(path.read_text("utf-8"))["stems"]
+    }
+    assert "F# major" in keys
 
 
 def test_a_library_that_is_deleted_and_made_anew_is_the_new_one(

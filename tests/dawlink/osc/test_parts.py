@@ -187,7 +187,10 @@ def test_a_project_that_cannot_be_written_is_refused() -> None:
     assert (fault.value.code, fault.value.name) == (ErrorCode.NOT_ALLOWED, "read_only_project")
 
 
-def test_a_folder_whose_files_no_message_can_name_is_refused() -> None:
+def test_a_folder_whose_files_no_message_can_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dawlink.osc.paths._is_folder", lambda _: True)
     fits, too_long = Path("/" + "x" * 640), Path("/" + "ű" * 350)
     data = encode(RenderFile(1, "dawproject", str(render_folder(fits, Path("/o")) / ("n" * 255))))
     assert len(data) <= LARGEST_ANSWER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,54 @@ def test_bad_warp_markers_are_one_error(client: OscClient, music: Music) -> None
             assert client.silent()
         assert told[0] == told[1]
         assert told[0].values[:2] == (req, code)
+
+
+def test_too_much_work_puts_off_only_work(client: OscClient, music: Music, tmp_path: Path) -> None:
+    """Whoever asked for too much can say so."""
+    client.send("/dawlink/set/project", "s", str(tmp_path))
+    clip_id = warped_clip(client, music.clip)
+    stems = suggested(client, clip_id)[1][0]
+    asked = range(7001, 7065)
+    for req in asked:
+        client.send("/dawlink/render", "issffs", req, stems, clip_id, 0.0, float(req % 900), "wav")
+    one_more = client.ask("/dawlink/render", "ssffs", stems, clip_id, 0.0, 5.0, "wav")
+    assert one_more.values[2] == "busy"
+    assert client.ask("/dawlink/status", "").address == "/dawlink/status/done"
+    for req in asked:
+        assert client.ask("/dawlink/cancel", "i", req).address == "/dawlink/cancel/done"
+
+
+@pytest.mark.parametrize(
+    ("tags", "spoil"),
+    [
+        ("isiffif", lambda data: data.replace(b"/Lied", b"/Li\xe9d"[:5])),
+        ("ii", lambda data: data[:-4]),
+    ],
+)
+def test_what_cannot_be_read_to_its_end_is_answered(
+    client: OscClient, tags: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    """As far as the request's number is there."""
+    values = (5, "/Lied.wav", 0, 0.0, 5.0, 0, 0.0)[: len(tags)] if "s" in tags else (5, 6)
+    address = "/dawlink/clip" if "s" in tags else "/dawlink/ping"
+    client.send_bytes(spoil(packed(address, tags, *values)))
+    answer = client.receive()
+    assert answer.address == "/dawlink/error"
+    assert answer.values[:2] == (5, 1)
+
+
+def test_a_project_that_has_gone_is_not_made_anew(
+    client: OscClient, music: Music, tmp_path: Path
+) -> None:
+    project = tmp_path / "moved meanwhile"
+    project.mkdir()
+    client.send("/dawlink/set/project", "s", str(project))
+    clip_id = warped_clip(client, music.clip)
+    stems = suggested(client, clip_id)[1][0]
+    project.rmdir()
+    answer = client.ask("/dawlink/render", "ssffs", stems, clip_id, 0.0, 5.0, "wav")
+    assert answer.values[1:3] == (3, "missing_project")
+    assert not project.exists()
 
 
 @pytest.mark.parametrize(
