@@ -8,7 +8,7 @@
     ├── UnusableInput         6  missing, not audio, silent, too short, damaged
     │   └── LibraryUnusable   6  the library is damaged, locked or made by a newer dawlink
     ├── UnwritableOutput      7  a file cannot be written, or would be overwritten
-    └── Interrupted         130  Ctrl-C or SIGTERM; what was done so far is kept
+    └── Interrupted         130  Ctrl-C, SIGTERM, SIGHUP; what was done so far is kept
 
 ``exit_code`` is the process's exit code, ``code`` a stable word for scripts, ``hint`` the next
 step. The message is one sentence that says what came and what was expected. Only
@@ -98,7 +98,7 @@ class UnwritableOutput(DawlinkError):
 
 
 class Interrupted(DawlinkError):
-    """Somebody ended the work: Ctrl-C, or SIGTERM where that is waited for."""
+    """Somebody ended the work: Ctrl-C, SIGTERM, or a terminal that was closed."""
 
     exit_code = 130
     default_code = "interrupted"

@@ -35,6 +35,7 @@ from dawlink.cli.output import (
     print_error,
 )
 from engine.errors import DawlinkError, Interrupted, MissingDependency, UsageError
+from engine.parallel.stop_signals import terminable
 
 __all__ = ["COMMANDS", "command_line", "main"]
 
@@ -157,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; default those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with contained():
+    with contained(), terminable():
         try:
             code = _run(arguments)
             sys.stdout.flush()

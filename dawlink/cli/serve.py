@@ -21,6 +21,7 @@ from dawlink.cli.context import invocation
 from dawlink.cli.output import emit_json_line, emit_text
 from dawlink.settings import Settings
 from engine.errors import EngineUnreachable, UsageError
+from engine.parallel.stop_signals import STOP_SIGNALS
 
 app = typer.Typer(help="Run the engine for the DAW.")
 _LOGGER: Final = logging.getLogger(__name__)
@@ -106,7 +107,9 @@ async def _serve(settings: Settings, door: socket.socket, token: str | None, *, 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:  # as nohup asks
+            continue
         try:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows

@@ -75,8 +75,6 @@ def train(
     """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
     trainer = _trainer(model)
     _check_meant(model, lsro=lsro, mended=mended, limit_songs=limit_songs)
-    from engine.training.stop_signals import terminable
-
     request = TrainRequest(
         model=model,
         data=_each_once(data),
@@ -93,7 +91,7 @@ def train(
     begun = (*_begun_anew(request), *_midi_beside_audio(request.data))
     for note in begun:
         _LOGGER.warning("%s", note)
-    with progress(f"training {model}") as bar, terminable():
+    with progress(f"training {model}") as bar:
         try:
             report = _trained(trainer, request, bar, limit_songs)
         except KeyboardInterrupt:

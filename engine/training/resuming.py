@@ -30,6 +30,7 @@ from engine.errors import (
     UnusableInput,
     UsageError,
 )
+from engine.parallel.stop_signals import stop_signals
 from engine.training.checkpoints import (
     Checkpoint,
     CheckpointInfo,
@@ -38,7 +39,6 @@ from engine.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
-from engine.training.stop_signals import stop_signals
 
 __all__ = [
     "Job",

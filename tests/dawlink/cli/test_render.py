@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +258,36 @@ def test_for_a_person_it_prints_the_paths(filled: Command, music: Music, tmp_pat
     ran = filled("render", music.clip, "--out", tmp_path, *options)
     assert ran.code == 0, ran
     assert {Path(line) for line in ran.out.splitlines()} == set(tmp_path.iterdir())
+
+
+def test_a_stem_whose_audio_is_gone_is_named_with_the_way_out(
+    own: Command, music: Music, tmp_path: Path
+) -> None:
+    suggestions = own("suggest", music.clip, *BARS, "--json").document["suggestions"]
+    gone = Path(suggestions[0]["stems"][0]["path"])
+    gone.unlink()
+    ran = own("render", music.clip, "--out", tmp_path / "out", *BARS, "--json")
+    refused(ran, 6, "no_audio", str(gone), "verify")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_closed_terminal_or_a_shutdown_leaves_nothing_half_written(
+    filled: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    number = signal.Signals[name]
+    before = signal.signal(number, signal.SIG_DFL)  # whoever runs the tests may ignore it
+
+    def killed(*_: object, **__: object) -> Waveform:
+        os.kill(os.getpid(), number)
+        raise AssertionError
+
+    monkeypatch.setattr("engine.delivery.writing.render_from", killed)
+    try:
+        ran = filled("render", music.clip, "--out", tmp_path / "out", *BARS)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert ran.code == 130, ran
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not list((tmp_path / "out").glob(".dawlink-part*"))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a training: it ends where nothing is lost."""
+"""Ctrl-C, SIGTERM and a closed terminal: work ends where nothing is lost."""
 
 from __future__ import annotations
 
@@ -8,24 +8,33 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Final
 
-__all__ = ["stop_signals", "terminable"]
+__all__ = ["STOP_SIGNALS", "stop_signals", "terminable"]
+
+#: What asks for an end: Ctrl-C, a shutdown, and a terminal that is closed, which Windows lacks.
+STOP_SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+)
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does while the block runs, where nobody else waits for it."""
+    """SIGTERM and SIGHUP do what Ctrl-C does while the block runs, where nobody waits for them."""
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = STOP_SIGNALS[1:] if is_main else ()
+    free = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in free:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -37,7 +46,7 @@ def stop_signals() -> Iterator[list[int]]:
     """
     came: list[int] = []
     usual = (signal.SIG_DFL, signal.default_int_handler)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     before = {number: handler for number, handler in handlers.items() if handler in usual}
     if threading.current_thread() is not threading.main_thread():
         before = {}
