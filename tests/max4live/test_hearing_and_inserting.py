@@ -16,7 +16,8 @@ RENDERED = """
     hear("/dawlink/render/progress", req, 0.4, 2);
     hear("/dawlink/render/file", req, "wav", "/r/one.wav");
     hear("/dawlink/render/file", req, "wav", "/r/two.wav");
-    hear("/dawlink/render/done", req, 2, 1, 1, 32, 120);
+    var beats = Math.round(4 * sent("/dawlink/render")[4]);
+    hear("/dawlink/render/done", req, 2, 1, 1, beats, set[1].values.tempo);
 """
 LOOP_READY = """
     hear("/dawlink/audition/done", sent("/dawlink/audition")[0], "/cache/loop.wav"); loaded();
@@ -120,7 +121,8 @@ def test_progress_is_told_in_few_different_texts(tmp_path: Path) -> None:
 LOST_FILE = """
     var req = sent("/dawlink/render")[0];
     hear("/dawlink/render/file", req, "wav", "/r/two.wav");
-    hear("/dawlink/render/done", req, 2, 1, 1, 32, 120);
+    var beats = Math.round(4 * sent("/dawlink/render")[4]);
+    hear("/dawlink/render/done", req, 2, 1, 1, beats, set[1].values.tempo);
 """
 
 
@@ -175,6 +177,42 @@ def test_an_arrangement_clip_gets_its_stems_at_its_place_unwarped(tmp_path: Path
     for clip in made_clips(played):
         assert (clip["start_time"], clip["warping"]) == (69, 0)
     assert played.sent("/dawlink/inserted")[0][1:] == [1, pytest.approx(120)]
+
+
+def test_a_clip_that_was_moved_meanwhile_gets_its_stems_where_it_lies(tmp_path: Path) -> None:
+    long = "liveReads = function () { return {bpm: 97, seconds: 24}; };"
+    moved = "set[20].values.start_time = 128;"
+    text = scenario(ARRANGED, long, PICKED, moved, "click('insert');", RENDERED)
+    assert {clip["start_time"] for clip in made_clips(play(text, tmp_path))} == {132}
+
+
+def test_a_clip_deleted_without_a_word_gets_nothing(tmp_path: Path) -> None:
+    """As with Follow off, when nobody looks at what is selected."""
+    gone = "delete set[20]; set[11].lists.clip = [];"
+    before = play(scenario(PICKED, gone, "click('insert');"), tmp_path)
+    assert not before.sent("/dawlink/render")
+    meanwhile = play(scenario(PICKED, "click('insert');", gone, RENDERED), tmp_path)
+    assert not made_clips(meanwhile)
+    for played in (before, meanwhile):
+        assert played.shown("message") == "The clip was deleted. Select another one."
+
+
+def test_a_render_of_other_beats_is_tied_to_those(tmp_path: Path) -> None:
+    """The engine keeps its metre where Live's has no whole beats."""
+    other = RENDERED.replace('Math.round(4 * sent("/dawlink/render")[4])', "16")
+    reads = "liveReads = function () { return {bpm: 120, seconds: 8}; };"
+    odd = "set[1].values.signature_numerator = 5; set[1].values.signature_denominator = 8;"
+    played = play(scenario(reads, odd, PICKED, "click('insert');", other), tmp_path)
+    assert {clip["warping"] for clip in made_clips(played)} == {1}
+    assert played.shown("message") == "Inserted."
+
+
+def test_a_tempo_that_changed_while_it_was_rendered_is_rendered_anew(tmp_path: Path) -> None:
+    late = RENDERED.replace("set[1].values.tempo", "118")
+    played = play(scenario(PICKED, "click('insert');", late, RENDERED), tmp_path)
+    assert len(played.sent("/dawlink/render")) == 2
+    assert len(made_clips(played)) == 2
+    assert played.shown("message") == "Inserted."
 
 
 def test_an_unwarped_clip_plays_its_whole_file_in_a_slow_set(tmp_path: Path) -> None:

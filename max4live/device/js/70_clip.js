@@ -70,6 +70,16 @@ var Clip = (function () {
         Picture.say(gone ? Words.deleted : Words.none);
     }
 
+    // The clip where it lies now, it may have been moved; null when it has gone.
+    function fresh() {
+        var api = Live.object("clip");
+        if (!now || !now.clipId || !Live.point(api, now.id)) {
+            return null;
+        }
+        now.startTime = now.arranged ? Live.number(api, "start_time") : 0;
+        return now;
+    }
+
     function readClip(api, id) {
         var read = { id: id, clipId: "", name: Live.text(api, "name") };
         if (Live.number(api, "is_audio_clip") !== 1) {
@@ -289,6 +299,8 @@ var Clip = (function () {
         fileLength: fileLength,
         markersOf: function (api) { return markers(api, fileLength(api)); },
         path: function () { return now ? now.path : ""; },
-        now: function () { return now && now.clipId ? now : null; }
+        now: function () { return now && now.clipId ? now : null; },
+        fresh: fresh,
+        missed: nothing
     };
 }());

@@ -72,7 +72,7 @@ var Audition = (function () {
             return 0;
         }
         if (clip.arranged) {
-            return clip.startTime + beatsFrom(clip, clip.playsFrom, clip.start) + loop.offset;
+            return Live.number(api, "start_time") + beatsFrom(clip, clip.playsFrom, clip.start) + loop.offset;
         }
         if (Live.number(api, "is_playing") !== 1 || !Session.playing()) {
             return 0;

@@ -7,22 +7,29 @@
 var Insert = (function () {
     var job = null;
     var made = []; // ids of the clips of this device
+    var TEMPO_STEP = 0.01; // BPM
     var atWork = false; // what Live notifies now is our own doing
 
     function press() {
         var one = Results.picked();
-        var clip = Clip.now();
-        if (!one || !clip) {
+        var clip;
+        if (!one || !Clip.now()) {
             Picture.say(Words.pickFirst);
             return;
         }
         if (job) {
             return;
         }
+        clip = Clip.fresh();
+        if (!clip) {
+            Clip.missed();
+            return;
+        }
         Session.tell();
         job = clip.arranged ? planArranged(one, clip) : planLoop(one, clip);
         job.one = one;
         job.clipId = clip.clipId;
+        job.liveId = clip.id;
         job.tempo = Session.tempo();
         job.kinds = Tracks.canCreate() === "no" ? "wav alc" : "wav";
         render();
@@ -88,7 +95,16 @@ var Insert = (function () {
 
     function rendered(args) {
         var sounds = ofKind("wav");
-        if (!whole(args)) {
+        job.beats = args[3]; // as the engine counts, which takes no metre but whole beats
+        if (!Live.point(Live.object("other"), job.liveId)) {
+            job = null;
+            Picture.say(Words.deleted);
+        } else if (!job.again && Math.abs(args[4] - Session.tempo()) > TEMPO_STEP) {
+            job.again = true; // the set has another tempo now
+            Session.tell();
+            job.tempo = Session.tempo();
+            render();
+        } else if (!whole(args)) {
             finish(false, 0, Words.filesLost);
         } else if (!sounds.length && !ofKind("alc").length) {
             finish(false, 0, Words.noFileMade);

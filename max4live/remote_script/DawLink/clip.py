@@ -39,7 +39,11 @@ class SelectedClip:
         self.pitch = int(clip.pitch_coarse)
         self.gain_db = decibels(str(clip.gain_display_string))
         self.arranged = bool(clip.is_arrangement_clip)
-        self.start_time = float(clip.start_time) if self.arranged else 0.0
+
+    @property
+    def start_time(self) -> float:
+        """Beat of the arrangement on which it lies now; 0 in a slot."""
+        return float(self.clip.start_time) if self.arranged else 0.0
 
     def check_alive(self) -> None:
         """Refuses when the clip was deleted meanwhile."""

@@ -187,6 +187,7 @@ class Work:
         )
         files = files_of(answer)
         clip.check_alive()
+        place.beats = float(answer.values[3])  # as the engine counts, which may have another metre
         if kinds != "wav":
             path = (files.get("alc") or files.get("wav") or [""])[0]
             raise Refused(f"{TOO_OLD}{checked_render(path, project)}")

@@ -131,6 +131,29 @@ def test_an_arrangement_clip_gets_its_stems_at_its_own_place(
         assert worst_ms(live, clips, 32.0, fewest=10) < ON_GRID_MS
 
 
+def test_a_clip_that_was_moved_gets_its_stems_where_it_lies(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised(), arranged_at=32.0)
+    with script_in(live) as surface:
+        suggest(surface)
+        vocal._start_time = 64.0
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        assert [clip.start_time for clip in made_clips(live)] == [64.0, 64.0]
+
+
+def test_another_metre_after_the_suggestion_bends_no_stem(script_in: Start, live: LiveSet) -> None:
+    """The file has the beats that the engine rendered, whatever a bar of the set is by then."""
+    select_vocal(live, studio.synthesised(), arranged_at=32.0)
+    with script_in(live) as surface:
+        suggest(surface)
+        live.song._signature = (3, 4)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        assert worst_ms(live, made_clips(live), 32.0, fewest=6) < ON_GRID_MS
+
+
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
 def test_bars_begin_where_the_clips_own_bars_do(
     script_in: Start, live: LiveSet, from_beat: float
