@@ -203,7 +203,7 @@ def test_a_render_of_other_beats_is_tied_to_those(tmp_path: Path) -> None:
     reads = "liveReads = function () { return {bpm: 120, seconds: 8}; };"
     odd = "set[1].values.signature_numerator = 5; set[1].values.signature_denominator = 8;"
     played = play(scenario(reads, odd, PICKED, "click('insert');", other), tmp_path)
-    assert {clip["warping"] for clip in made_clips(played)} == {1}
+    assert {(clip["warping"], clip["loop_end"]) for clip in made_clips(played)} == {(1, 16)}
     assert played.shown("message") == "Inserted."
 
 

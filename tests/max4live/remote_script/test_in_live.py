@@ -151,7 +151,9 @@ def test_another_metre_after_the_suggestion_bends_no_stem(script_in: Start, live
         live.song._signature = (3, 4)
         command(surface, "insert")
         until(surface, "Inserted.")
-        assert worst_ms(live, made_clips(live), 32.0, fewest=6) < ON_GRID_MS
+        clips = made_clips(live)
+        assert [clip.end_time - clip.start_time for clip in clips] == pytest.approx([16.0, 16.0])
+        assert worst_ms(live, clips, 32.0, fewest=6) < ON_GRID_MS
 
 
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
