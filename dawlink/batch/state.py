@@ -183,18 +183,13 @@ class BatchState:
             files that are as the line left them, no folders, and nothing of a line that did not
             end well.
         """
-        out = self._out.resolve()
         found: set[Path] = set()
         for key, known in self._known.items():
             done = known.done
             if key in keys or done is None or done.plan != plan or not done.descriptions:
                 continue
             if PurePosixPath(done.descriptions[0]).parent == folder:
-                theirs = {out / name for name in self._theirs(done)}
-                made = {
-                    out / name for name, size in done.files.items() if _size(out / name) == size
-                }
-                found |= {p for p in made if p not in theirs and not theirs.intersection(p.parents)}
+                found.update(self._unchanged(known))  # a line that is done owns files alone
         return frozenset(found)
 
     def finish(

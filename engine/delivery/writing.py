@@ -115,10 +115,7 @@ def render_suggestion(
                 rendered[0], rendered[1:], depth_db=options.duck_db, network=network
             )
             rendered[1:] = stems
-        clip_lower_db = excess_db(rendered[0]) if options.clip else 0.0
-        rendered[0] = turned_down(rendered[0], clip_lower_db)
-        suggestion, rendered[1:] = with_headroom(suggestion, rendered[1:], lower_db=clip_lower_db)
-        planned = _at_gains(planned, suggestion, clip_lower_db)
+        planned, suggestion, rendered = _below_full_scale(planned, suggestion, rendered)
         written = [*planned.stems, *([planned.clip] if planned.clip else [])]
         audio = rendered[1:] + rendered[:1]
         for file, waveform in zip(written, audio, strict=False):
@@ -191,16 +188,22 @@ def _plan(
     )
 
 
-def _at_gains(
-    planned: RenderedSuggestion, suggestion: Suggestion, clip_lower_db: float
-) -> RenderedSuggestion:
-    """The same files, as loud as they came to be."""
-    stems = tuple(
+def _below_full_scale(
+    planned: RenderedSuggestion, suggestion: Suggestion, rendered: list[Waveform]
+) -> tuple[RenderedSuggestion, Suggestion, list[Waveform]]:
+    """Clip and stems as loud as their files can be, and what says so.
+
+    A clip that is not written turns nothing down: its DAW plays it as it is.
+    """
+    lower_db = 0.0 if planned.clip is None else excess_db(rendered[0])
+    suggestion, stems = with_headroom(suggestion, rendered[1:], lower_db=lower_db)
+    files = tuple(
         replace(file, placement=stem.placement)
         for file, stem in zip(planned.stems, suggestion.stems, strict=True)
     )
-    clip = planned.clip and replace(planned.clip, lower_db=clip_lower_db)
-    return replace(planned, stems=stems, clip=clip)
+    clip = planned.clip and replace(planned.clip, lower_db=lower_db)
+    planned = replace(planned, stems=files, clip=clip)
+    return planned, suggestion, [turned_down(rendered[0], lower_db), *stems]
 
 
 def _refuse_existing(planned: RenderedSuggestion, options: RenderOptions) -> None:

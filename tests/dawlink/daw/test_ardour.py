@@ -28,9 +28,13 @@ def test_ids_are_unique_and_every_source_is_there(tmp_path: Path) -> None:
 def test_ardour_plays_exactly_what_was_written(tmp_path: Path) -> None:
     project = steady_project(tmp_path)
     (name,) = ArdourWriter().write(project, tmp_path)
-    exported = exported_by_ardour(tmp_path / name, tmp_path / "export.wav")
-    heard, rate = sf.read(exported, always_2d=True)
-    assert rate == RATE
+    takes = []
+    for number in range(3):  # a sample that Ardour spoils is another one each time
+        exported = exported_by_ardour(tmp_path / name, tmp_path / f"export {number}.wav")
+        take, rate = sf.read(exported, always_2d=True)
+        assert rate == RATE
+        takes.append(take)
+    heard = np.median(takes, axis=0)
     mix = sum(
         np.broadcast_to(sf.read(audio.path, always_2d=True)[0], (audio.frames, 2))
         for audio in project.files

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from engine.audio.encode import BitDepth
 from engine.audio.loudness import true_peak_db
 from engine.audio.stretch import default_stretcher
 from engine.audio.waveform import Waveform
@@ -50,7 +51,7 @@ def test_all_files_share_one_length_and_lie_together(reply: SuggestReply, tmp_pa
 
 @pytest.mark.parametrize("bit_depth", ["24", "32f"])
 def test_what_a_stretch_makes_too_loud_is_turned_down_by_the_stated_gain(
-    reply: SuggestReply, tmp_path: Path, bit_depth: str
+    reply: SuggestReply, tmp_path: Path, bit_depth: BitDepth
 ) -> None:
     """The stems of one song by the same amount, and all of them by what the clip is lowered."""
     loud, quiet = reply.suggestions[0].stems
@@ -63,13 +64,18 @@ def test_what_a_stretch_makes_too_loud_is_turned_down_by_the_stated_gain(
     asked = replace(reply.suggestions[0], stems=titled)
     clip = replace(reply.clip, request=replace(reply.clip.request, gain_db=12.0))
     told: list[Suggestion] = []
+
+    def describe(_: RenderedSuggestion, suggestion: Suggestion) -> dict[str, object]:
+        told.append(suggestion)
+        return {}
+
     rendered = render_suggestion(
         replace(reply, clip=clip),
         asked,
         session=session_of(reply, 22050),
-        options=RenderOptions(out=tmp_path / "out", bit_depth=bit_depth, mix=False),  # type: ignore[arg-type]
+        options=RenderOptions(out=tmp_path / "out", bit_depth=bit_depth, mix=False),
         stretcher=default_stretcher(),
-        describe=lambda _, suggestion: told.append(suggestion) or {},  # type: ignore[func-returns-value]
+        describe=describe,
     )
     gains = [stem.placement.gain_db for stem in told[0].stems]
     assert gains == [file.placement.gain_db for file in rendered.stems if file.placement]
