@@ -215,6 +215,39 @@ def test_a_tempo_that_changed_while_it_was_rendered_is_rendered_anew(tmp_path: P
     assert played.shown("message") == "Inserted."
 
 
+UNWARPED = """
+    set[20].values.is_arrangement_clip = 1; set[20].values.start_time = 64;
+    set[20].path = "live_set tracks 0 arrangement_clips 0";
+    set[20].values.warping = 0; set[20].values.looping = 0;
+    set[20].values.start_marker = 1; set[20].values.end_marker = 19;
+"""
+
+
+def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(tmp_path: Path) -> None:
+    # The first bar lies 1.5 beats at 120 BPM after the clip's start, which is at beat 64: 0.75 s.
+    faster = "set[1].values.tempo = 160;"
+    played = play(
+        scenario(UNWARPED, PICKED, faster, "click('insert');", RENDERED, offset=1.5), tmp_path
+    )
+    assert [clip["start_time"] for clip in made_clips(played)] == [pytest.approx(66)] * 2
+
+
+def test_a_tempo_that_changes_during_the_render_moves_the_place_too(tmp_path: Path) -> None:
+    meanwhile = "set[1].values.tempo = 160; changed_in_live('tempo');"
+    late = RENDERED.replace("set[1].values.tempo", "120")
+    text = scenario(UNWARPED, PICKED, "click('insert');", meanwhile, late, RENDERED, offset=1.5)
+    played = play(text, tmp_path)
+    assert len(played.sent("/dawlink/render")) == 2
+    assert [clip["start_time"] for clip in made_clips(played)] == [pytest.approx(66)] * 2
+
+
+def test_an_audition_of_an_unwarped_clip_begins_with_its_bar_at_a_new_tempo(tmp_path: Path) -> None:
+    faster = "set[1].values.tempo = 160;"
+    listen = scenario(UNWARPED, PICKED, faster, "click('audition', 1);", LOOP_READY, offset=1.5)
+    phase = play(listen, tmp_path).sound()[1][3]
+    assert (66 + phase) % 32 == pytest.approx(0)
+
+
 def test_an_unwarped_clip_plays_its_whole_file_in_a_slow_set(tmp_path: Path) -> None:
     # 12 bars at 48 BPM last 60 s; its end marker was beat 48 and would be second 48.
     slow = "set[1].values.tempo = 48; liveReads = function () { return {bpm: 48, seconds: 60}; };"

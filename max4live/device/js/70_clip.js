@@ -46,7 +46,6 @@ var Clip = (function () {
         }
         if (now && now.clipId && same(now, read)) {
             if (ask) {
-                Session.tell();
                 Results.ask();
             }
             return;

@@ -19,6 +19,7 @@ var Results = (function () {
     var page = 0;
     var picked = -1; // index into shown
     var running = 0;
+    var askedAt = 120; // tempo of the set when they were asked for
     var resent = false;
     var favourites = [];
     var rejected = [];
@@ -29,6 +30,8 @@ var Results = (function () {
             return;
         }
         clear();
+        Session.tell();
+        askedAt = Session.tempo();
         Picture.say(Words.searching);
         running = Requests.send(
             "/dawlink/suggest",
@@ -158,6 +161,14 @@ var Results = (function () {
         };
     }
 
+    // Beats of the set, as fast as it is now, from the clip's start to the first bar of the
+    // suggestions. An unwarped clip's bars keep their seconds when the set changes its tempo.
+    function offset() {
+        var beats = shown.length ? shown[0].offset : 0;
+        var clip = Clip.now();
+        return clip && !clip.warped ? beats * Session.tempo() / askedAt : beats;
+    }
+
     function pages() {
         return Math.max(1, Math.ceil(shown.length / ROWS));
     }
@@ -270,7 +281,7 @@ var Results = (function () {
     return {
         ask: ask, clear: clear, pick: pick, turn: turn, favour: favour, reject: reject,
         restore: restore,
-        offset: function () { return shown.length ? shown[0].offset : 0; },
+        offset: offset,
         picked: function () { return shown[picked] || null; }
     };
 }());

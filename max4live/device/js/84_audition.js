@@ -33,7 +33,7 @@ var Audition = (function () {
         Session.tell();
         Requests.cancel(running);
         loop = {
-            bars: bars, tempo: Session.tempo(), beats: bars * Session.barBeats(), offset: one.offset
+            bars: bars, tempo: Session.tempo(), beats: bars * Session.barBeats(), offset: Results.offset()
         };
         Picture.put("audition", 1);
         Picture.say(Words.auditionComing);

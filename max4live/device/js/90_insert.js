@@ -26,41 +26,53 @@ var Insert = (function () {
             return;
         }
         Session.tell();
-        job = clip.arranged ? planArranged(one, clip) : planLoop(one, clip);
-        job.one = one;
-        job.clipId = clip.clipId;
-        job.liveId = clip.id;
-        job.tempo = Session.tempo();
-        job.kinds = Tracks.canCreate() === "no" ? "wav alc" : "wav";
+        job = {
+            one: one, clip: clip, clipId: clip.clipId, liveId: clip.id, arranged: clip.arranged,
+            offset: Results.offset(), offsetAt: Session.tempo(),
+            kinds: Tracks.canCreate() === "no" ? "wav alc" : "wav"
+        };
+        plan();
         render();
     }
 
-    function planLoop(one, clip) {
-        var whole = Math.max(1, Math.floor(one.bars));
-        var bars = BARS.filter(function (count) { return count <= whole; }).pop();
-        return {
-            arranged: false, scene: clip.scene, at: 0, startBeat: -one.offset, bars: bars,
-            beats: bars * Session.barBeats()
-        };
+    // Where the stems go at the tempo that the set has now.
+    function plan() {
+        var beats = job.offset;
+        job.tempo = Session.tempo();
+        if (!job.clip.warped) {
+            beats *= job.tempo / job.offsetAt; // its bars keep their seconds
+        }
+        if (job.arranged) {
+            planArranged(beats);
+        } else {
+            planLoop(beats);
+        }
+        job.beats = job.bars * Session.barBeats();
+    }
+
+    function planLoop(offset) {
+        var whole = Math.max(1, Math.floor(job.one.bars));
+        job.scene = job.clip.scene;
+        job.at = 0;
+        job.startBeat = -offset;
+        job.bars = BARS.filter(function (count) { return count <= whole; }).pop();
     }
 
     // Bars that would lie before the song are left out.
-    function planArranged(one, clip) {
+    function planArranged(offset) {
+        var clip = job.clip;
         var bar = Session.barBeats();
-        var bars = Math.max(1, Math.floor(one.bars));
         var inside = clip.start - clip.playsFrom;
-        var at = clip.startTime + one.offset +
-            (clip.warped ? inside : inside * Session.tempo() / 60);
-        var startBeat = 0;
-        while (at < 0 && bars > 1) {
+        var at = clip.startTime + offset + (clip.warped ? inside : inside * job.tempo / 60);
+        job.scene = 0;
+        job.startBeat = 0;
+        job.bars = Math.max(1, Math.floor(job.one.bars));
+        while (at < 0 && job.bars > 1) {
             at += bar;
-            startBeat += bar;
-            bars -= 1;
+            job.startBeat += bar;
+            job.bars -= 1;
         }
-        return {
-            arranged: true, scene: 0, at: Math.max(0, at), startBeat: startBeat, bars: bars,
-            beats: bars * bar
-        };
+        job.at = Math.max(0, at);
     }
 
     function render() {
@@ -102,7 +114,7 @@ var Insert = (function () {
         } else if (!job.again && Math.abs(args[4] - Session.tempo()) > TEMPO_STEP) {
             job.again = true; // the set has another tempo now
             Session.tell();
-            job.tempo = Session.tempo();
+            plan();
             render();
         } else if (!whole(args)) {
             finish(false, 0, Words.filesLost);

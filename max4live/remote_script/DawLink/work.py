@@ -47,6 +47,7 @@ class Work:
         self._asking = Asking(engine)
         self._clip: Optional[SelectedClip] = None
         self._clip_id = ""
+        self._asked_at = 0.0
         self._tried: list[Inserted] = []
         self.found: list[Suggestion] = []
         self.picked = -1
@@ -158,8 +159,9 @@ class Work:
         clip = read_selected(self._song())
         self.say(f"Listening to {clip.name}.")
         self._asking.tell_session(self._song(), clip.path)
+        asked_at = float(self._song().tempo)
         clip_id = yield from self._asking.introduce(clip)
-        self._clip, self._clip_id = clip, clip_id
+        self._clip, self._clip_id, self._asked_at = clip, clip_id, asked_at
         self.found = yield from self._asking.suggest(clip_id, LIMIT, self.roles)
         if not self.found:
             raise Refused("Nothing fits. Add songs, or choose other roles.")
@@ -170,12 +172,15 @@ class Work:
         project = project_folder(song, clip.path)
         self._asking.tell_session(song, clip.path)
         bar_beats = 4.0 * song.signature_numerator / song.signature_denominator
+        tempo_bpm = float(song.tempo)
+        # An unwarped clip's bars keep their seconds when the set changes its tempo.
+        faster = 1.0 if clip.warped else tempo_bpm / self._asked_at
         place, start_beat, bars = place_of(
             clip,
-            offset_beats=one.offset_beats,
+            offset_beats=one.offset_beats * faster,
             bars=one.bars,
             bar_beats=bar_beats,
-            tempo_bpm=float(song.tempo),
+            tempo_bpm=tempo_bpm,
         )
         kinds = "wav" if can_insert(song) else "wav alc"
         self.say(f"Rendering {one.hits[0][4]}.")

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,25 @@ def test_another_metre_after_the_suggestion_bends_no_stem(script_in: Start, live
         clips = made_clips(live)
         assert [clip.end_time - clip.start_time for clip in clips] == pytest.approx([16.0, 16.0])
         assert worst_ms(live, clips, 32.0, fewest=6) < ON_GRID_MS
+
+
+def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(
+    script_in: Start, live: LiveSet, tmp_path: Path
+) -> None:
+    named = tmp_path / "Vocal take 110bpm.wav"
+    shutil.copyfile(studio.synthesised().vocal, named)
+    vocal = select_vocal(live, replace(studio.synthesised(), vocal=named), arranged_at=32.0)
+    vocal.warping = False
+    vocal.start_marker = 0.6
+    with script_in(live) as surface:
+        suggest(surface)
+        offset_s = surface.script._work.found[0].offset_beats * 60 / TEMPO
+        assert offset_s != 0.0
+        live.song.tempo = 100.0
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        for clip in made_clips(live):
+            assert (clip.start_time - 32.0) * 60 / 100 == pytest.approx(offset_s, abs=1e-3)
 
 
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
