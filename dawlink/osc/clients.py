@@ -38,7 +38,7 @@ class LiveSession:
     """The session of a client; None where it has said nothing."""
 
     tempo_bpm: float | None = None
-    beats_per_bar: int = 4
+    beats_per_bar: int | None = None
     key: Key | None = None
     project: Path | None = None
 
@@ -74,8 +74,12 @@ class LiveClip:
         """Where its beats lie is not known yet."""
         return self.warped and not self.markers
 
-    def request(self, beats_per_bar: int) -> ClipRequest:
+    def request(self, beats_per_bar: int | None) -> ClipRequest:
         """What the engine analyses. A warped clip without markers is taken as the whole file.
+
+        Args:
+            beats_per_bar: of the session; None where it has said nothing: a warped clip's bars
+                have four beats then, any other's as many as are heard.
 
         Raises:
             UsageError: the region or the markers cannot be meant.
@@ -83,7 +87,7 @@ class LiveClip:
         from engine.clips.clip import BeatMap, ClipRequest
 
         if self.markers:
-            beat_map = BeatMap(self.markers, self.start, self.end, beats_per_bar)
+            beat_map = BeatMap(self.markers, self.start, self.end, beats_per_bar or 4)
             return ClipRequest.warped(self.path, beat_map, gain_db=self.gain_db)
         whole = self.warped or (self.start == 0 and self.end == 0)
         return ClipRequest(
@@ -91,6 +95,7 @@ class LiveClip:
             start_s=0.0 if whole else self.start,
             end_s=None if whole else self.end,
             gain_db=self.gain_db,
+            beats_per_bar=None if beats_per_bar == 1 else beats_per_bar,  # a metre has two or more
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -187,10 +187,7 @@ class Making:
         What was corrected since is placed anew too, and what was removed is an error.
         """
         for answered in reversed(client.answers.values()):
-            same = (answered.session.tempo_bpm, answered.session.key) == (
-                session.tempo_bpm,
-                session.key,
-            )
+            same = replace(answered.session, project=session.project) == session
             if same and answered.clip == clip:
                 suggestion = self._service.group(answered, ids)
                 if suggestion is not None:
@@ -204,7 +201,7 @@ class Making:
             raise Fault(
                 ErrorCode.NOT_ANALYSED,
                 "nothing_fits",
-                "These stems cannot reach the session's tempo. Suggest again.",
+                "These stems cannot reach the session's tempo, or have another metre. Suggest again.",
             )
         return placed, placed.reply.suggestions[0]
 

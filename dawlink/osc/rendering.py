@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ PROJECT_KINDS: Final = ("als", "alc", "dawproject", "rpp", "ardour")
 #: What this engine writes; other kinds are left out of a request.
 KINDS: Final = ("wav", "flac", "clip", "mix", *PROJECT_KINDS)
 STAGES: Final[dict[Stage | str, int]] = {"wait": 0, "clip": 1, "stem": 2, "mix": 3, "write": 4}
-#: Shortest time between two reports [s].
-_REPORT_S: Final = 0.1
+#: Shortest time between two reports [s]; ten a second are the most, and they may bunch on the way.
+_REPORT_S: Final = 0.12
 #: So many renders of the same name may lie in one project.
 _MOST_TAKES: Final = 999
 
@@ -98,8 +99,11 @@ def render_order(
 
     for take in range(1, _MOST_TAKES + 1):
         out = order.folder if take == 1 else order.folder / f"take {take}"
+        if take > 1 and out.is_symlink():  # it may lead out of the project
+            continue
         options = order.options(service.settings, out)
-        if any(p.exists() for p in engine.planned_files(reply, [order.suggestion], options)):
+        planned = engine.planned_files(reply, [order.suggestion], options)
+        if any(os.path.lexists(path) for path in planned):
             continue
         try:
             return engine.render(

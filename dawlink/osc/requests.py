@@ -39,8 +39,9 @@ class Ping(Message):
 
 @request("/dawlink/hello", answers=("/dawlink/welcome",))
 class Hello(Message):
-    """Introduces a client. From then on it gets the pushes; what an earlier run of it asked is
-    forgotten. It is answered as soon as the library is open.
+    """Introduces a client. From then on it gets the pushes, and the numbers of its ended requests
+    may be used again; its session and clips stay until `bye`. It is answered as soon as the
+    library is open.
     """
 
     req: Req
@@ -81,7 +82,9 @@ class SetKey(Message):
 
     root: Annotated[int, "0 (C) to 11 (B), −1 for none"]
     scale: Annotated[
-        str, "name as Live has it; scales with a minor third count as minor, the others as major"
+        str,
+        "name as Live has it; a scale with a major third counts as major, any other as minor "
+        "(super Locrian and half-whole too)",
     ]
 
 

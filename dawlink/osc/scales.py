@@ -1,4 +1,8 @@
-"""Scale names of DAWs as major or minor keys: a minor third above the root makes a scale minor."""
+"""Scale names of DAWs as major or minor keys.
+
+A scale with a major third above its root counts as major, any other as minor; so do super Locrian
+and the half-whole scale, which have both thirds and sound minor or diminished.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ _MAJOR: Final = frozenset(
         "major", "maj", "ionian", "mixolydian", "lydian", "lydian augmented", "lydian dominant",
         "major pentatonic", "major blues", "harmonic major", "whole tone", "spanish", "bhairav",
         "bayati", "hirajoshi major", "augmented", "messiaen 3", "double harmonic", "8-tone spanish",
+        "phrygian dominant", "messiaen 1", "messiaen 6",
     }
 )  # fmt: skip
 _MINOR: Final = frozenset(
@@ -23,9 +28,8 @@ _MINOR: Final = frozenset(
         "minor", "min", "aeolian", "dorian", "phrygian", "locrian", "harmonic minor",
         "melodic minor", "minor pentatonic", "minor blues", "blues", "hungarian minor",
         "super locrian", "half-whole dim.", "whole-half dim.", "diminished", "dorian #4",
-        "phrygian dominant", "hirajoshi", "in-sen", "iwato", "kumoi", "pelog selisir",
-        "pelog tembung", "messiaen 1", "messiaen 2", "messiaen 4", "messiaen 5", "messiaen 6",
-        "messiaen 7",
+        "hirajoshi", "in-sen", "iwato", "kumoi", "pelog selisir",
+        "pelog tembung", "messiaen 2", "messiaen 4", "messiaen 5", "messiaen 7",
     }
 )  # fmt: skip
 

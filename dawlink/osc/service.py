@@ -261,11 +261,10 @@ class EngineService:
     def _roles(self, text: str, session: LiveSession) -> tuple[Role, ...]:
         if text.strip() != "*":
             return _parsed(text)
-        engine, key = self.engine(), (session.beats_per_bar, self._revision)
+        metre = session.beats_per_bar or 4
+        engine, key = self.engine(), (metre, self._revision)
         if key not in self._there:
-            self._there = {
-                key: tuple(r for r in _DEFAULT_ROLES if engine.has_role(r, session.beats_per_bar))
-            }
+            self._there = {key: tuple(r for r in _DEFAULT_ROLES if engine.has_role(r, metre))}
         return self._there.get(key) or _DEFAULT_ROLES
 
     def _options(self, clip: LiveClip, session: LiveSession, limit: int) -> SuggestOptions:

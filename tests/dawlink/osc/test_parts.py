@@ -214,11 +214,18 @@ def test_a_circle_of_links_is_no_project(tmp_path: Path) -> None:
     assert fault.value.code is ErrorCode.NOT_ALLOWED
 
 
+def test_an_unwarped_clip_is_counted_in_the_sessions_bars(tmp_path: Path) -> None:
+    clip = LiveClip("c1", tmp_path / "a.wav", False, 1.0, 9.0, 0, 0.0)
+    assert [clip.request(metre).beats_per_bar for metre in (None, 3, 4)] == [None, 3, 4]
+
+
 def test_scales() -> None:
     assert key_of(-1, "anything") is None
     assert str(key_of(9, "Minor")) == "A minor"
     assert str(key_of(2, "Dorian")) == "D minor"
     assert str(key_of(7, "Mixolydian")) == "G major"
+    assert str(key_of(4, "Phrygian Dominant")) == "E major"
+    assert str(key_of(4, "Messiaen 1")) == str(key_of(4, "Whole Tone"))
     for root, scale in ((12, "Major"), (-2, "Major"), (0, "Klingon")):
         with pytest.raises(Fault):
             key_of(root, scale)

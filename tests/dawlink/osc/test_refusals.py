@@ -163,3 +163,34 @@ def test_links_out_of_the_project_are_refused(
     answer = client.ask("/dawlink/render", "ssffs", stems, clip_id, 0.0, 1.0, "wav")
     assert (answer.address, answer.values[1]) == ("/dawlink/error", 10)
     assert not list(outside.iterdir())
+
+
+def test_a_take_folder_that_leads_out_of_the_project_is_passed_over(
+    client: OscClient, music: Music, tmp_path: Path
+) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    renders = project / "Samples" / "Processed" / "dawlink"
+    renders.mkdir(parents=True)
+    outside.mkdir()
+    (renders / "take 2").symlink_to(outside, target_is_directory=True)
+    client.send("/dawlink/set/project", "s", str(project))
+    clip_id = warped_clip(client, music.clip)
+    stems = suggested(client, clip_id)[1][0]
+    for _ in range(2):
+        done = client.ask("/dawlink/render", "ssffs", stems, clip_id, 0.0, 1.0, "wav")
+        assert done.address == "/dawlink/render/done"
+    assert not list(outside.iterdir())
+    assert list((renders / "take 3").glob("*.wav"))
+
+
+def test_stems_of_another_metre_than_the_session_now_has_are_refused(
+    client: OscClient, music: Music
+) -> None:
+    clip_id = warped_clip(client, music.clip)
+    stems = suggested(client, clip_id)[1][0]
+    client.send("/dawlink/set/signature", "ii", 3, 4)
+    answer = client.ask("/dawlink/audition", "ssfi", stems, clip_id, 1.0, 0)
+    assert (answer.address, answer.values[2]) == ("/dawlink/error", "nothing_fits")
+    client.send("/dawlink/set/signature", "ii", 4, 4)
+    again = client.ask("/dawlink/audition", "ssfi", stems, clip_id, 1.0, 0)
+    assert again.address == "/dawlink/audition/done"
