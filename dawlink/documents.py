@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dawlink
+from engine.theory import fine_tuning_cents
 
 if TYPE_CHECKING:
     from engine.analysis.records import KeyEstimate
@@ -74,6 +75,7 @@ def rendered_document(
         "model": reply.model,
         "rank": suggestion.rank,
         "score": suggestion.score,
+        "notes": list(reply.notes),
     }
 
 
@@ -176,6 +178,7 @@ def _suggested_stem(stem: SuggestedStem) -> Document:
         "tempo_bpm": round(stem.tempo_bpm, 3),
         "key": _text(stem.key.key),
         "semitones": placement.semitones,
+        "cents": round(fine_tuning_cents(placement.role, stem.off_cents), 2),
         "ratio_out_in": round(stem.ratio_out_in, 6),
         "source_start_s": round(stem.source_start_s, 4),
         "source_end_s": round(stem.source_end_s, 4),
@@ -183,6 +186,7 @@ def _suggested_stem(stem: SuggestedStem) -> Document:
         "loop_bars": placement.loop_bars,
         "offset_beats": stem.offset_beats,
         "gain_db": placement.gain_db,
+        "source_gain_db": round(stem.storage_gain_db, 4),
     }
 
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Self
 from engine.clips.cache import ClipCache
 from engine.clips.clip import ClipAnalysis, ClipRequest
 from engine.delivery.records import Progress, RenderedSuggestion, RenderOptions
-from engine.delivery.writing import planned_files, render_suggestion, session_of
+from engine.delivery.writing import planned_files, render_suggestion, require_room, session_of
 from engine.library.place import LibraryPlace
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker, own_version
 from engine.pools import LibraryPools
 from engine.rendering.renderer import ReadSpan, Session
 from engine.rendering.spans import decoded_span
-from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
+from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, no_stem_of, suggest
 from engine.theory import Role
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ class Engine:
             MissingDependency: the model has no checkpoint.
         """
         ranker = self._ranker(model)
+        for role in options.roles:  # before a long clip is analysed for nothing
+            if not self.has_role(role, request.beats_per_bar or 4):
+                raise no_stem_of(role)
         clip = self.analyse(request, session_tempo_bpm=options.tempo_bpm)
         return suggest(clip, options, ranker=ranker, pools=self._pools, library=self.library)
 
@@ -139,9 +142,12 @@ class Engine:
             read: gives pieces of files; those of ``DecodedSpans`` are kept for the next render.
 
         Raises:
-            UnwritableOutput: nothing of the suggestion at hand is left behind.
+            UnwritableOutput: before anything is made where files of any suggestion are there;
+                later nothing of the suggestion at hand is left behind.
         """
         session = self._session(reply, options)
+        for suggestion in suggestions:
+            require_room(reply, suggestion, session, options)
         warper = stretcher or self._own_stretcher()
         share = 1 / max(len(suggestions), 1)
 

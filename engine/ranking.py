@@ -24,6 +24,8 @@ from engine.theory import Role
 
 __all__ = ["Member", "RankedGroup", "Ranking", "SearchPool", "SearchRules", "rank"]
 
+#: A list of suggestions is made for a multiple of so many.
+LIST_STEP: Final = 10
 #: Placements per role whose combinations are scored as groups.
 _GROUPED_PER_ROLE: Final = {1: 256, 2: 40, 3: 16, 4: 10}
 _SLOWEST_BPM, _FASTEST_BPM = 20.0, 400.0
@@ -245,17 +247,19 @@ def _diverse(
 ) -> list[tuple[int, ...]]:
     """The best groups that share few stems, best first.
 
-    The first role's stems appear once each and the others' about evenly; when that leaves fewer
-    than ``limit`` groups, repeats fill up.
+    The first role's stems appear once each and the others' about evenly; when that leaves too few
+    groups, repeats fill up. A list is made for a multiple of :data:`LIST_STEP` and cut to
+    ``limit``, so that a rank means the same group in a shorter list.
     """
+    size = -(-limit // LIST_STEP) * LIST_STEP
     order = [int(flat) for flat in np.argsort(-scores.ravel(), kind="stable")]
     place = list(zip(*(axis.tolist() for axis in _axes(scores.shape)), strict=True))
-    even = [1] + [-(-limit // len(found)) + 1 for found in candidates[1:]]
+    even = [1] + [-(-size // len(found)) + 1 for found in candidates[1:]]
     chosen: set[int] = set()
-    for quota in (even, [limit] * len(candidates)):
+    for quota in (even, [size] * len(candidates)):
         used = [Counter(place[flat][axis] for flat in chosen) for axis in range(len(candidates))]
         for flat in order:
-            if len(chosen) == limit:
+            if len(chosen) == size:
                 break
             index = place[flat]
             if flat in chosen or any(c[i] >= q for c, i, q in zip(used, index, quota, strict=True)):
@@ -263,7 +267,7 @@ def _diverse(
             chosen.add(flat)
             for counter, i in zip(used, index, strict=True):
                 counter[i] += 1
-    return [place[flat] for flat in order if flat in chosen]
+    return [place[flat] for flat in order if flat in chosen][:limit]
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], ...]:

@@ -37,6 +37,7 @@ __all__ = [
     "SuggestReply",
     "SuggestedStem",
     "Suggestion",
+    "no_stem_of",
     "parse_roles",
     "suggest",
 ]
@@ -107,7 +108,9 @@ class SuggestedStem:
     """One stem of a suggestion, with everything needed to render it.
 
     ``source_start_s`` and ``source_end_s`` are one pass through the source; it repeats after
-    ``placement.loop_bars`` bars. ``ratio_out_in`` is output / source duration.
+    ``placement.loop_bars`` bars. ``ratio_out_in`` is output / source duration. ``tuning_cents`` is
+    how far its song lies above A = 440 Hz, ``reference_cents`` where it is to lie. The file is
+    stored ``storage_gain_db`` quieter or louder than the stem is.
     """
 
     placement: Placement
@@ -116,11 +119,17 @@ class SuggestedStem:
     tempo_bpm: float
     key: KeyEstimate
     tuning_cents: float
+    reference_cents: float
     ratio_out_in: float
     source_start_s: float
     source_end_s: float
     storage_gain_db: float
     grid: BeatGrid
+
+    @property
+    def off_cents(self) -> float:
+        """How far it lies above where it is to lie."""
+        return self.tuning_cents - self.reference_cents
 
     @property
     def offset_beats(self) -> float:
@@ -225,7 +234,7 @@ def _suggested(
         sound=clip_sound(clip, options.transpose),
     )
     found = rank(features, searched, ranker=ranker, rules=rules)
-    build = _Builder(clip, session, searched, state, library)
+    build = _Builder(clip, session, searched, state, library, _tuning_of(clip, state))
     empty = [role for role, count in found.considered.items() if not count]
     left_out = tuple(_why_none(role, searched[role], session, rules, own) for role in empty)
     return SuggestReply(
@@ -242,14 +251,29 @@ def _sounding_key(clip: ClipAnalysis, options: SuggestOptions) -> Key | None:
     return clip.key.key.transposed(options.transpose) if clip.key.key else None
 
 
+def _tuning_of(clip: ClipAnalysis, state: LibraryState) -> float:
+    """The tuning that stems are brought to: that of the song that the clip was cut from, else A.
+
+    What is measured of a voice alone is no tuning: of ten sung stems of songs at A = 440 Hz some
+    seem to lie 15 and 27 cents below it.
+    """
+    known = (state.tuning_cents(source.song_id) for source in clip.sources)
+    return next(known, 0.0)
+
+
+def no_stem_of(role: Role) -> UnusableInput:
+    """That the library has nothing that plays ``role``."""
+    return UnusableInput(
+        f"The library has no {role} stem.",
+        hint="Add music first: dawlink add FOLDER.",
+        code="empty_library",
+    )
+
+
 def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions) -> None:
     for role, pool in searched.items():
         if not len(pool.pool):
-            raise UnusableInput(
-                f"The library has no {role} stem.",
-                hint="Add music first: dawlink add FOLDER.",
-                code="empty_library",
-            )
+            raise no_stem_of(role)
     known = [pool.pool.index_of for pool in searched.values()]
     unknown = sorted(s for s in options.only_stems if not any(s in stems for stems in known))
     if unknown:
@@ -287,7 +311,8 @@ def _why_none(
 def _notes(clip: ClipAnalysis, options: SuggestOptions) -> tuple[str, ...]:
     notes = []
     sounding = _sounding_key(clip, options)
-    if options.key and sounding and clip.key.confidence >= 0.7 and sounding != options.key:
+    other = options.key and sounding and sounding.relative_major != options.key.relative_major
+    if other and clip.key.confidence >= 0.7:
         notes.append(
             f"The clip sounds in {sounding}, the session is in {options.key}; "
             "--transpose moves the clip."
@@ -304,6 +329,7 @@ class _Builder:
     searched: Mapping[Role, SearchPool]
     state: LibraryState
     library: Library
+    reference_cents: float
 
     def suggestion(self, number: int, group: RankedGroup) -> Suggestion:
         rows = {member.stem_id: self.state.stem(member.stem_id) for member in group.members}
@@ -341,6 +367,7 @@ class _Builder:
             tempo_bpm=song.tempo.bpm,
             key=song.key,
             tuning_cents=song.tuning_cents,
+            reference_cents=self.reference_cents,
             ratio_out_in=beats / (end_s - start_s),
             source_start_s=start_s,
             source_end_s=end_s,

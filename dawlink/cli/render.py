@@ -142,14 +142,13 @@ def render(
             exclude_song=exclude_song,
             include_own=include_own or bool(chosen_stems),
             only_stems=chosen_stems,
-            # As many as suggest lists, for the list of another length is another list.
             limit=max(settings.limit, wanted_rank or 0, count or 0),
             settings=settings,
         )
         wanted = given.with_known_songs(wanted, engine.library)
         reply = engine.suggest(request, wanted, model=settings.model)
         chosen = choose(reply, rank=wanted_rank, top=count)
-        for note in notes_of_set(own, reply):
+        for note in (*reply.notes, *notes_of_set(own, reply)):
             _LOGGER.warning(note)
         document, _ = render_and_describe(engine, reply, chosen, writing)
     if json:

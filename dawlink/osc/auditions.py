@@ -57,7 +57,7 @@ class Loop:
         told: list[object] = [_VERSION, reply.session.tempo_bpm, reply.session.beats_per_bar]
         told += [self.bars, self.with_clip, clip.request.path.suffix]
         told += [
-            (stem.placement, stem.placement.warp(stem.grid), stem.tuning_cents)
+            (stem.placement, stem.placement.warp(stem.grid), stem.off_cents)
             for stem in self.suggestion.stems
         ]
         if self.with_clip:

@@ -201,7 +201,7 @@ class Making:
             raise Fault(
                 ErrorCode.NOT_ANALYSED,
                 "nothing_fits",
-                "These stems cannot reach the session's tempo, or have another metre. Suggest again.",
+                "These stems cannot reach the session's tempo, or its metre. Suggest again.",
             )
         return placed, placed.reply.suggestions[0]
 

@@ -41,6 +41,8 @@ LEAST_MARKER_BEATS: Final = 0.02
 MOST_BEATS: Final = 7200
 
 
+#: A downbeat is stated at most so far from the beginning of the file [s]: a day.
+_FARTHEST_DOWNBEAT_S: Final = 86_400.0
 #: A region this close to whole bars is meant to be whole bars [beats].
 WHOLE_BARS_BEATS: Final = 0.02
 
@@ -195,6 +197,12 @@ class ClipRequest:
                 f"A clip tempo of {self.tempo_bpm:g} BPM is outside 20..400 BPM.",
                 hint="Give beats per minute.",
                 code="bad_tempo",
+            )
+        if self.downbeat_s is not None and not abs(self.downbeat_s) <= _FARTHEST_DOWNBEAT_S:
+            raise UsageError(
+                f"A downbeat at {self.downbeat_s:g} s is not valid.",
+                hint="Give --clip-downbeat in seconds of the file.",
+                code="bad_downbeat",
             )
         if self.beats_per_bar is not None:
             check_metre(self.beats_per_bar)

@@ -43,7 +43,7 @@ from engine.theory import Key
 
 __all__ = ["planned_files", "render_suggestion", "session_of"]
 
-_PAIR: Final = re.compile(r"\[\s+(-?[\d.e+-]+),\s+(-?[\d.e+-]+)\s+\]")
+_PAIR: Final = re.compile(r"\[\n\s+(-?[\d.e+-]+),\n\s+(-?[\d.e+-]+)\n\s+\]")
 _BYTES_PER_SAMPLE: Final = {"16": 2, "24": 3, "32f": 4}
 
 
@@ -93,9 +93,8 @@ def render_suggestion(
         UnusableInput: a source cannot be read.
         MissingDependency: the mask network is damaged.
     """
+    require_room(reply, suggestion, session, options)
     planned = _plan(reply, suggestion, session, options)
-    _refuse_existing(planned, options)
-    _require_space(planned, session, options)
     network = None if options.duck_db is None else load_duck_network(options.duck_network)
     tracks = _tracks(reply, suggestion)
     start_beat = options.start_beat % (reply.clip.bars * session.beats_per_bar)
@@ -133,6 +132,19 @@ def render_suggestion(
         publish(folder, result.files, overwrite=options.overwrite)
     progress("mix", 1.0)
     return result
+
+
+def require_room(
+    reply: SuggestReply, suggestion: Suggestion, session: Session, options: RenderOptions
+) -> None:
+    """See that a suggestion can be written, before anything is made.
+
+    Raises:
+        UnwritableOutput: a file is there already, or the disk is too small.
+    """
+    planned = _plan(reply, suggestion, session, options)
+    _refuse_existing(planned, options)
+    _require_space(planned, session, options)
 
 
 def _nothing(session: Session) -> Waveform:

@@ -37,7 +37,6 @@ __all__ = [
     "StemUse",
     "generate",
     "key_distance",
-    "notes_of_key",
 ]
 
 Condition = Literal["original", "matched", "unmatched-key", "unmatched-tempo", "unmatched-both"]
@@ -136,7 +135,7 @@ def generate(
 
 def key_distance(source: Key, target: Key) -> int:
     """Signed semitones from one key's notes to the other's, in [-6, 5]; relatives are 0 apart."""
-    return signed_semitones(notes_of_key(source), notes_of_key(target))
+    return signed_semitones(source.relative_major, target.relative_major)
 
 
 class _NoPartner(Exception):
@@ -249,8 +248,3 @@ def _shift(song: MashupSong, seed: MashupSong) -> int | None:
 
 def _anything(_song: MashupSong) -> bool:
     return True
-
-
-def notes_of_key(key: Key) -> int:
-    """Tonic of the major key with the same notes."""
-    return key.tonic if key.mode == "major" else (key.tonic + 3) % 12

@@ -23,9 +23,16 @@ from engine.audio.stretch import Stretcher, StretchJob
 from engine.audio.waveform import Waveform
 from engine.mashup.placement import WarpPoint
 from engine.rendering.spans import decoded_span
-from engine.theory import Role
+from engine.theory import Role, fine_tuning_cents
 
-__all__ = ["ReadSpan", "Session", "Track", "mix_tracks", "render_track", "source_audio"]
+__all__ = [
+    "ReadSpan",
+    "Session",
+    "Track",
+    "mix_tracks",
+    "render_track",
+    "source_audio",
+]
 
 #: Gives seconds [start, end) of a file at a rate.
 ReadSpan = Callable[[Path, float, float, int], Waveform]
@@ -39,8 +46,8 @@ ATTACK_RISE_DB: Final = 12.0
 INAUDIBLE: Final = 10 ** (-70 / 20)
 #: Real audio given to the stretcher before and after what is kept.
 ROLL_S: Final = 0.5
-#: A tuning offset smaller than this is measurement noise and stays.
-LEAST_TUNING_CENTS: Final = 5.0
+#: A stretched start this much louder than the source's begins within an attack.
+_STEP: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Track:
         role: voices keep their formants.
         warp: one pass, from grid beat 0 (see ``Placement.warp``); at least two points.
         semitones: transposition, whole.
-        tuning_cents: measured deviation from A = 440 Hz; taken out of pitched stems.
+        tuning_cents: deviation from the tuning it is brought to; taken out of pitched stems.
         gain_db: applied to the samples.
         storage_gain_db: what the file was scaled down by.
         bounds_s: seconds of the file that may sound; outside them is silence.
@@ -109,11 +116,8 @@ class Track:
 
     @property
     def pitch_shift(self) -> float:
-        """Semitones to shift by, tuning included; drums and small offsets are left alone."""
-        if self.role in ("drums", "percussion"):
-            return 0.0
-        tuned = abs(self.tuning_cents) >= LEAST_TUNING_CENTS
-        return self.semitones - (self.tuning_cents / 100 if tuned else 0.0)
+        """Semitones to shift by, tuning included."""
+        return self.semitones + fine_tuning_cents(self.role, self.tuning_cents) / 100
 
 
 def render_track(
@@ -140,7 +144,7 @@ def render_track(
     stretched = stretcher.stretch(source, job)
     samples = _faded(
         stretched.samples,
-        fade_in=_fade_in_frames(source, anchors[0][0]),
+        fade_in=_fade_in_frames(source, anchors[0][0], stretched),
         fade_out=round(FADE_S * session.sample_rate),
     )
     gain = 10 ** ((track.gain_db + track.storage_gain_db) / 20)
@@ -245,16 +249,20 @@ def _repeated(
     return np.concatenate(parts, axis=1)
 
 
-def _fade_in_frames(source: Waveform, cut: int) -> int:
-    """How long to fade in after cutting ``source`` at frame ``cut``.
+def _fade_in_frames(source: Waveform, cut: int, stretched: Waveform) -> int:
+    """How long to fade ``stretched`` in, of which frame 0 was frame ``cut`` of ``source``.
 
-    Nothing when only silence was cut off; a trace when an attack sits on the cut.
+    Nothing when only silence was cut off and it begins as the source does; a trace when an attack
+    sits on the cut, or was smeared over it by the stretcher.
     """
     window = round(FADE_S * source.sample_rate)
     before = float(np.abs(source.samples[:, max(cut - window, 0) : cut]).max(initial=0.0))
     after = float(np.abs(source.samples[:, cut : cut + window]).max(initial=0.0))
     if before <= INAUDIBLE:
-        return 0
+        loudest = float(np.abs(source.samples[:, cut : cut + 1]).max(initial=0.0))
+        first = float(np.abs(stretched.samples[:, :1]).max(initial=0.0))
+        smeared = first > _STEP * loudest + INAUDIBLE
+        return round(ATTACK_FADE_S * source.sample_rate) if smeared else 0
     attack = after > before * 10 ** (ATTACK_RISE_DB / 20)
     return round((ATTACK_FADE_S if attack else FADE_S) * source.sample_rate)
 

@@ -63,7 +63,7 @@ def stem_track(stem: SuggestedStem) -> Track:
         role=stem.placement.role,
         warp=stem.placement.warp(stem.grid),
         semitones=stem.placement.semitones,
-        tuning_cents=stem.tuning_cents,
+        tuning_cents=stem.off_cents,
         gain_db=stem.placement.gain_db,
         storage_gain_db=stem.storage_gain_db,
     )

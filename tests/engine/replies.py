@@ -71,6 +71,7 @@ def _stem(folder: Path, number: int, role: Role, grid: BeatGrid) -> SuggestedSte
         tempo_bpm=110.0,
         key=A_MINOR,
         tuning_cents=0.0,
+        reference_cents=0.0,
         ratio_out_in=110 / 120,
         source_start_s=start_s,
         source_end_s=end_s,

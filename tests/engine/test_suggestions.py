@@ -181,3 +181,24 @@ def test_the_reason_why_nothing_fits_is_the_real_one(library: Library, clip: Cli
     assert all("--exclude-song" in note and "tempo" not in note for note in notes)
     some = replace(own, sources=own.sources[:1])
     assert asked(library, some, ranker, exclude_songs=ids).notes == notes
+
+
+def test_stems_are_tuned_to_the_song_that_the_clip_was_cut_from(
+    library: Library, clip: ClipAnalysis
+) -> None:
+    own = library.songs()[0]
+    cut = replace(clip, sources=(ClipSource(own.id, 0.0, True),))
+    for asking, off in ((clip, own.tuning_cents), (cut, 0.0)):
+        reply = asked(library, asking, Watched("never", lambda: None), include_own=True)
+        assert {stem.off_cents for found in reply.suggestions for stem in found.stems} == {off}
+
+
+def test_a_rank_means_the_same_in_a_shorter_list(library: Library, clip: ClipAnalysis) -> None:
+    lists = [
+        [[stem.placement.stem_id for stem in found.stems] for found in reply.suggestions]
+        for reply in (
+            asked(library, clip, Watched("never", lambda: None), limit=limit) for limit in (3, 7, 9)
+        )
+    ]
+    assert lists[0] == lists[2][:3]
+    assert lists[1] == lists[2][:7]

@@ -31,13 +31,16 @@ def test_every_way_to_write_a_key_reads_back(key: Key) -> None:
         ("G dur", "G major"),
         ("b", "B major"),
         ("Cb", "B major"),
+        ("A Minor", "A minor"),
+        ("F# MAJOR", "F# major"),
+        ("08A", "A minor"),
     ],
 )
 def test_other_spellings(text: str, expected: str) -> None:
     assert str(Key.parse(text)) == expected
 
 
-@pytest.mark.parametrize("text", ["H", "", "A middling", "13A", "0B", "A##", "minor", "8C"])
+@pytest.mark.parametrize("text", ["H", "", "A middling", "13A", "0B", "A##", "minor", "8C", "A M"])
 def test_what_is_no_key_says_so(text: str) -> None:
     with pytest.raises(UsageError, match="not a key") as raised:
         Key.parse(text)

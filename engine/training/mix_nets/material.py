@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engine.mashup.database import LEAST_ACTIVITY, MASHUP_ROLES, MashupDB, MashupRole
 from engine.mashup.example_audio import plane_of_use, with_bleed
-from engine.mashup.generation import MOST_SEMITONES, StemUse, notes_of_key
+from engine.mashup.generation import MOST_SEMITONES, StemUse
 from engine.models.mix_nets.beat_mel import BeatMels
 from engine.training.midi_audio.keys import best_key
 from engine.training.midi_corpus import MidiSong, hash_of
@@ -93,7 +93,7 @@ class RecordedSongs:
             MixSong(
                 song.id,
                 song.group,
-                None if song.key is None else notes_of_key(song.key),
+                None if song.key is None else song.key.relative_major,
                 song.tempo_bpm,
                 {role: song.start_bars((role,), bars) for role in MASHUP_ROLES},
             )
@@ -188,7 +188,7 @@ def _drawn_song(song: MidiSong, bars: int) -> MixSong:
         classes = notes["pitch"].astype(np.int64) % 12
         profile += np.bincount(classes, weights=notes["end"] - notes["start"], minlength=12)
     return MixSong(
-        song.file, song.group, notes_of_key(best_key(profile)[0]) if profile.any() else None,
+        song.file, song.group, best_key(profile)[0].relative_major if profile.any() else None,
         None, starts,
     )  # fmt: skip
 

@@ -181,6 +181,27 @@ def test_rank_top_and_stems_choose_what_is_rendered(
     assert alone == [last[1]]
 
 
+def test_nothing_is_rendered_when_a_later_rank_is_there(
+    filled: Command, music: Music, tmp_path: Path
+) -> None:
+    options = ("--tempo", 110, *BARS, "--sample-rate", 22050, "--out", tmp_path)
+    assert filled("render", music.clip, *options, "--rank", 2).code == 0
+    before = sorted(tmp_path.iterdir())
+    refused(filled("render", music.clip, *options, "--top", 2, "--json"), 7, "exists")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_suggest_says_of_the_clip_render_says_too(
+    filled: Command, music: Music, tmp_path: Path
+) -> None:
+    options = ("--tempo", 110, *BARS, "--key", "F# major")
+    notes = filled("suggest", music.clip, *options, "--json").document["notes"]
+    assert notes
+    ran = filled("render", music.clip, *options, "--out", tmp_path, "--json")
+    assert ran.document["notes"] == notes
+    assert all(note in ran.err.replace("\n", " ") for note in notes)
+
+
 def test_a_gain_moves_a_whole_stem(filled: Command, music: Music, tmp_path: Path) -> None:
     options = ("--tempo", 122, "--bit-depth", "32f", *BARS)
     document = rendered(filled, music.clip, tmp_path, *options)

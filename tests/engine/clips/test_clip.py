@@ -66,6 +66,8 @@ def test_upbeats_are_heard() -> None:
         {"end_s": float("inf")},
         {"tempo_bpm": 0.0},
         {"bars": 0},
+        {"downbeat_s": float("nan")},
+        {"downbeat_s": float("-inf")},
         {"beats_per_bar": 1},
         {"beats_per_bar": 13},
     ],

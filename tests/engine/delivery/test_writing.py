@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,21 @@ def test_nothing_is_replaced_without_being_asked(reply: SuggestReply, tmp_path: 
         deliver(reply, tmp_path)
     assert first.files[0].read_bytes() == before
     deliver(reply, tmp_path, overwrite=True)
+
+
+def test_a_description_says_paths_as_they_are(reply: SuggestReply, tmp_path: Path) -> None:
+    told = {"warp": [[0.5, 1.0], [1.0, 2.0]], "path": "take [ 1, 2 ].wav"}
+    rendered = render_suggestion(
+        reply,
+        reply.suggestions[0],
+        session=session_of(reply, 22050),
+        options=RenderOptions(out=tmp_path),
+        stretcher=default_stretcher(),
+        describe=lambda _rendered, _suggestion: told,
+    )
+    text = rendered.description.read_text()
+    assert json.loads(text) == told
+    assert "[0.5, 1.0]" in text
 
 
 def test_a_failed_replacement_gives_the_old_files_back(reply: SuggestReply, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from engine.analysis.song import analyse_song
-from engine.audio.stretch import default_stretcher
+from engine.audio.stretch import StretchJob, default_stretcher
 from engine.audio.waveform import Waveform
 from engine.grid import BeatGrid
 from engine.mashup.placement import Placement, WarpPoint
@@ -191,3 +191,27 @@ def test_mixing_keeps_length_and_widens_mono() -> None:
     mixed = mix_tracks([mono, stereo])
     assert mixed.samples.shape == (2, 10)
     assert np.all(mixed.samples == 0.75)
+
+
+class Smearing:
+    """A stretcher after which everything is as loud as ``level`` at once."""
+
+    def __init__(self, level: float) -> None:
+        self._level = level
+
+    def stretch(self, waveform: Waveform, job: StretchJob) -> Waveform:
+        samples = np.full((1, job.frames_out), self._level, dtype=np.float32)
+        return Waveform(samples, waveform.sample_rate)
+
+
+@pytest.mark.parametrize(("source_begins_at", "stays"), [(0.0, False), (0.3, True)])
+def test_an_attack_that_is_smeared_over_the_start_begins_without_a_step(
+    tmp_path: Path, source_begins_at: float, stays: bool
+) -> None:
+    """What begins as loud in the source is a cut that somebody made, and stays."""
+    sound = np.concatenate([[source_begins_at], np.full(3 * RATE, 0.3)]).astype(np.float32)
+    grid = BeatGrid.constant(120, end_s=3)
+    track = track_of(saved(tmp_path, Waveform(sound[None], RATE)), placed(grid, bars=1), grid)
+    rendered = render_track(track, Session(125, 4, 1, RATE), Smearing(0.3))
+    assert (rendered.samples[0, 0] == np.float32(0.3)) == stays
+    assert rendered.samples[0, 100] == np.float32(0.3)
