@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from engine.errors import UsageError
 from engine.models.automashupper import automashupper
 from engine.ranking import Ranking, SearchPool, SearchRules, rank
 from engine.theory import Role
+from tests.engine.evaluation.material import Constant
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
 
@@ -60,17 +63,34 @@ def test_excluded_songs_and_chosen_stems() -> None:
 
 
 def test_tempo_decides_what_is_in_reach_and_how_it_is_read() -> None:
-    tempi = [120.0, 60.0, 240.0, 85.0, 155.0, 149.0]
-    pool = searched(6, "harmonic", tempo=tempi)
+    tempi = [120.0, 60.0, 240.0, 85.0, 155.0, 96.0, 150.0]
+    pool = searched(7, "harmonic", tempo=tempi)
     found = ranked(SearchRules(120), harmonic=pool)
     read = {group.members[0].stem_id: group.members[0].multiplier for group in found.groups}
-    assert read == {"s000": 1.0, "s001": 2.0, "s002": 0.5, "s005": 1.0}
-    assert found.considered == {"harmonic": 4}
+    assert read == {"s000": 1.0, "s001": 2.0, "s002": 0.5, "s005": 1.0, "s006": 1.0}
+    assert found.considered == {"harmonic": 5}
 
 
-def test_half_time_sources_start_on_their_own_bars() -> None:
-    found = ranked(SearchRules(120), harmonic=searched(4, "harmonic", tempo=60.0))
-    assert all(group.members[0].start_beat % 4 == 0 for group in found.groups)
+@pytest.mark.parametrize(("tempo", "multiplier"), [(60.0, 2.0), (120.0, 1.0), (240.0, 0.5)])
+def test_sources_at_half_and_double_time_start_on_the_bar_that_fits(
+    tempo: float, multiplier: float
+) -> None:
+    pool = searched(4, "harmonic", tempo=tempo)
+    view = pool.pool if multiplier == 1.0 else pool.pool.folded(multiplier, np.arange(4))
+    first = view.rows(2).start + round(8 * multiplier)  # beat 8 of the source
+    beats = slice(first, first + 16)
+    clip = clip_of(rows(view.chroma[beats], view.onsets[beats]))
+    best = rank(clip, {"harmonic": pool}, ranker=automashupper(), rules=SearchRules(120)).groups[0]
+    (member,) = best.members
+    assert (member.stem_id, member.start_beat, member.multiplier) == ("s002", 8, multiplier)
+
+
+def test_of_equally_good_stems_the_one_of_the_lower_id_comes_first() -> None:
+    pool = searched(3, "harmonic", tempo=[120.0, 60.0, 120.0])
+    named = replace(pool, pool=replace(pool.pool, stem_ids=("s9", "s5", "s1")))
+    clip = clip_of(rows(triads(8, seed=3), patterns(8, seed=3)))
+    found = rank(clip, {"harmonic": named}, ranker=Constant(), rules=SearchRules(120))
+    assert [group.members[0].stem_id for group in found.groups] == ["s1", "s5", "s9"]
 
 
 def test_nothing_in_reach_is_an_empty_answer() -> None:

@@ -18,8 +18,8 @@ from engine.models.automashupper import automashupper
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Search
 from engine.pools import LibraryPools
-from engine.suggestions import SuggestOptions, SuggestReply, suggest
-from engine.theory import Role
+from engine.suggestions import SuggestedStem, SuggestOptions, SuggestReply, suggest
+from engine.theory import Key, Role
 from tests.engine.library.songs import analysis, song
 from tests.engine.replies import reply_with_two_stems
 
@@ -166,6 +166,84 @@ def test_a_library_that_never_rests_is_said(
 
     with pytest.raises(LibraryUnusable, match="was changed 5 times"):
         asked(library, clip, Watched("groups", correct))
+
+
+def only_stem(
+    clip: ClipAnalysis, folder: Path, *, loud_db: NDArray[np.float64], tempo_bpm: float
+) -> SuggestedStem:
+    """What is suggested of a library of one stem whose beats are so loud and all sound."""
+    role: tuple[Role, ...] = ("harmonic",)
+    made = analysis(roles=role, tempo_bpm=tempo_bpm, bars=loud_db.size // 4)
+    (stem,) = made.stems
+    stem.features["bands"] = 0.0
+    stem.features["bands"][:, 0] = 10 ** (loud_db / 20)
+    stem = replace(stem, active=np.ones(loud_db.size, dtype=np.bool_))
+    options = SuggestOptions(120.0, roles=role)
+    with Library.open(folder / "one") as library:
+        library.add_song(replace(song(roles=role), analysis=replace(made, stems=(stem,))))
+        pools = LibraryPools(library)
+        reply = suggest(clip, options, ranker=automashupper(), pools=pools, library=library)
+    (found,) = reply.suggestions
+    return found.stems[0]
+
+
+@pytest.mark.parametrize(("tempo_bpm", "beats"), [(60.0, 4), (120.0, 8), (240.0, 16)])
+def test_the_gain_is_that_of_the_bars_that_are_used(
+    clip: ClipAnalysis, tmp_path: Path, tempo_bpm: float, beats: int
+) -> None:
+    loud_db = -np.arange(32.0)  # every bar has a level of its own
+    clip.rows["bands"][:, 0] = 10 ** (-40 / 20)
+    found = only_stem(clip, tmp_path, loud_db=loud_db, tempo_bpm=tempo_bpm).placement
+    used = 10 ** (loud_db[found.start_beat : found.start_beat + beats] / 10)
+    assert found.gain_db == pytest.approx(-40 - 10 * np.log10(used.mean()), abs=0.02)
+
+
+def test_a_stem_that_repeats_keeps_its_tempo(clip: ClipAnalysis, tmp_path: Path) -> None:
+    found = only_stem(clip, tmp_path, loud_db=np.zeros(4), tempo_bpm=100.0)
+    assert found.placement.repeats == 2
+    assert found.ratio_out_in == pytest.approx(100 / 120)
+
+
+def test_the_least_sure_beat_map_decides_the_confidence(
+    library: Library, clip: ClipAnalysis
+) -> None:
+    sure, unsure, _ = library.songs()
+    made = analysis(8, roles=ROLES)
+    grid = replace(made.grid, confidence=0.25)
+    library.replace_analysis(unsure.id, replace(made, grid=grid))
+    reply = asked(library, clip, Watched("", lambda: None), limit=100)
+    found = {
+        frozenset(s.placement.song_id for s in each.stems): each.confidence
+        for each in reply.suggestions
+    }
+    assert found[frozenset({sure.id, unsure.id})] == pytest.approx(0.5)
+    assert found[frozenset({sure.id})] == pytest.approx(np.sqrt(0.9), abs=1e-4)
+
+
+def test_models_that_listen_hear_the_clip_as_the_session_transposes_it(
+    library: Library, clip: ClipAnalysis
+) -> None:
+    heard: list[int] = []
+
+    class Listening(Watched):
+        def place(
+            self, clip: ClipFeatures, pool: RolePool, search: Search, **rest: Any
+        ) -> list[Fit]:
+            assert clip.sound is not None
+            heard.append(clip.sound.semitones)
+            return super().place(clip, pool, search, **rest)
+
+    asked(library, clip, Listening("", lambda: None), transpose=-5)
+    assert heard == [-5, -5]
+
+
+@pytest.mark.parametrize(("confidence", "notes"), [(0.69, 0), (0.7, 1)])
+def test_a_clip_in_another_key_is_said_where_its_key_is_sure(
+    library: Library, clip: ClipAnalysis, confidence: float, notes: int
+) -> None:
+    sung = replace(clip, key=replace(clip.key, confidence=confidence))
+    reply = asked(library, sung, Watched("", lambda: None), key=Key(2, "major"))
+    assert len(reply.notes) == notes
 
 
 def test_the_reason_why_nothing_fits_is_the_real_one(library: Library, clip: ClipAnalysis) -> None:
