@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import mido
+import numpy as np
 import pytest
 import soundfile
 
 from engine.audio.encode import BitDepth
 from engine.audio.loudness import true_peak_db
-from engine.audio.stretch import default_stretcher
+from engine.audio.stretch import Stretcher, StretchJob, default_stretcher
 from engine.audio.waveform import Waveform
 from engine.delivery.records import RenderedSuggestion, RenderOptions
 from engine.delivery.writing import render_suggestion, session_of
@@ -28,15 +32,28 @@ def reply(tmp_path: Path) -> SuggestReply:
     return reply_with_two_stems(tmp_path)
 
 
+class Cut:
+    """A stretcher that takes the source as it is, from its first anchor on."""
+
+    def stretch(self, waveform: Waveform, job: StretchJob) -> Waveform:
+        first = job.anchors[0][0] - job.anchors[0][1]
+        return Waveform(waveform.samples[:, first : first + job.frames_out], waveform.sample_rate)
+
+
 def deliver(
-    reply: SuggestReply, out: Path, *, suggestion: Suggestion | None = None, **options: object
+    reply: SuggestReply,
+    out: Path,
+    *,
+    suggestion: Suggestion | None = None,
+    stretcher: Stretcher | None = None,
+    **options: object,
 ) -> RenderedSuggestion:
     return render_suggestion(
         reply,
         suggestion or reply.suggestions[0],
         session=session_of(reply, 22050),
         options=RenderOptions(out=out, **options),  # type: ignore[arg-type]
-        stretcher=default_stretcher(),
+        stretcher=stretcher or default_stretcher(),
         describe=lambda rendered, _: {"frames": rendered.session.frames},
     )
 
@@ -157,6 +174,53 @@ def test_what_a_killed_render_left_is_swept(reply: SuggestReply, tmp_path: Path)
     assert elsewhere.exists()  # whether a process of another machine lives is not known here
     sweep_staging(tmp_path, idle=True)
     assert not elsewhere.exists()
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_the_work(
+    reply: SuggestReply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = {"total": 10**9, "used": 10**9 - 1000, "free": 1000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(**room))
+    with pytest.raises(UnwritableOutput, match="0 MB free") as error:
+        deliver(reply, tmp_path / "out")
+    assert error.value.code == "disk_full"
+    assert not (tmp_path / "out").exists()
+    room.update(total=0, free=0)  # a file system that tells no size
+    deliver(reply, tmp_path / "out", stretcher=Cut(), mix=False, clip=False)
+
+
+def test_pitched_files_tell_the_key_and_drums_do_not(reply: SuggestReply, tmp_path: Path) -> None:
+    rendered = deliver(reply, tmp_path, stretcher=Cut(), mix=False)
+    pitched, kit = rendered.stems
+    assert rendered.clip is not None
+    for file, tagged in ((pitched, True), (kit, False), (rendered.clip, True)):
+        info = soundfile.info(file.path, verbose=True).extra_info
+        assert ("Root note : 0x45" in info) == tagged
+
+
+def test_chords_are_read_from_harmony_alone(reply: SuggestReply, tmp_path: Path) -> None:
+    """A minor under a kit that is tuned to E flat minor and louder."""
+    bed, kit = reply.suggestions[0].stems
+    time_s = np.arange(5 * 44100) / 44100
+    for stem, root, level in ((bed, 57, 0.05), (kit, 51, 0.2)):
+        hz = 440 * 2 ** ((root + np.array([0, 3, 7]) - 69) / 12)
+        sound = level * np.sin(2 * np.pi * hz[:, None] * time_s).sum(axis=0)
+        soundfile.write(stem.path, sound, 44100, subtype="FLOAT")
+    rendered = deliver(reply, tmp_path / "out", stretcher=Cut(), mix=False, clip=False, midi=True)
+    assert rendered.midi is not None
+    chords = [m.text for m in mido.MidiFile(rendered.midi).tracks[1] if m.type == "text"]
+    assert chords == ["Am"]
+
+
+def test_a_start_before_the_first_bar_line_is_the_end_of_the_pass_before(
+    reply: SuggestReply, tmp_path: Path
+) -> None:
+    made = [
+        deliver(reply, tmp_path / str(beat), stretcher=Cut(), mix=False, start_beat=beat)
+        for beat in (-2.0, 6.0)
+    ]
+    early, late = ([path.read_bytes() for path in each.audio] for each in made)
+    assert early == late
 
 
 def test_an_unreadable_source_leaves_nothing_behind(reply: SuggestReply, tmp_path: Path) -> None:
