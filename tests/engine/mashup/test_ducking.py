@@ -134,6 +134,7 @@ def test_a_network_decides_where_there_is_one_and_somebody_sings() -> None:
     gain = ducking_gain(noise(), noise(), network=Heard())
     np.testing.assert_allclose(at(gain[2:3], 1.8, 2.4), 0.75, atol=0.01)
     np.testing.assert_array_equal(gain[[0, 1, 3, 4, 5]], 1.0)
+    assert np.flatnonzero(gain[2] < 1)[0] == 148  # 20 ms early: so long goes the attack
     for vocal, band in ((silence(), noise()), (noise(), silence())):
         np.testing.assert_array_equal(ducking_gain(vocal, band, network=Heard()), 1.0)
 

@@ -39,7 +39,8 @@ def test_one_seed_one_plan_and_conditions_do_not_disturb_each_other() -> None:
 
 
 def test_every_condition_keeps_its_rules() -> None:
-    db = made_db()
+    relative = made_song("relative", key=Key(9, "minor"))  # of the first song's notes
+    db = MashupDB((*made_db().songs, relative))
     for example in generate(db, EVERY, seed=3, bars=2).examples:
         songs = [db.by_id[use.song_id] for use in example.stems]
         vocals, harmonic, drums = example.stems

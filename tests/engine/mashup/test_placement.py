@@ -50,6 +50,14 @@ def test_folded_warp(multiplier: float, points: int, end: int) -> None:
     assert placement.source_span_s(grid) == (grid.beats_s[8], grid.beats_s[end])
 
 
+def test_a_pass_may_end_within_a_source_beat() -> None:
+    """Three beats of a session are one and a half of a source at half time."""
+    warp = place(multiplier=2.0, beats_per_bar=3, bars=1, loop_bars=1).warp(
+        BeatGrid.constant(120, end_s=60)
+    )
+    assert [(point.source_s, point.beat) for point in warp] == [(4.0, 0), (4.5, 2), (4.75, 3)]
+
+
 def test_drums_are_never_transposed() -> None:
     with pytest.raises(ValueError, match="never transposed"):
         place(role="drums", semitones=1)
