@@ -40,6 +40,13 @@ def test_the_median_of_redrawn_songs_is_one_of_the_values() -> None:
     assert found.low <= 0.3 <= found.high
 
 
+def test_the_interval_of_the_median_has_the_bounds_that_statistics_predict() -> None:
+    """Ranks 50 ± 1.96 √101 / 2 of 101 songs in order (binomial)."""
+    values = np.random.default_rng(2).permutation(101).astype(np.float64)
+    found = SongBootstrap([str(i) for i in range(101)]).median(values)
+    assert (found.low, found.high) == pytest.approx((40, 60), abs=2)
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     songs, values = [str(i) for i in range(6)], np.arange(6.0)
     assert SongBootstrap(songs, seed=3).mean(values) == SongBootstrap(songs, seed=3).mean(values)

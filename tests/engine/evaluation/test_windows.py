@@ -13,6 +13,7 @@ from engine.evaluation.windows import (
     chroma_of,
     harmonic_stillness,
     looped_at,
+    starts_of,
     transposed,
     window_at,
     windows_of,
@@ -105,6 +106,27 @@ def test_silent_windows_are_left_out() -> None:
     active[8:16] = False
     found = [w.id for w in windows_of(replace(stem, active=active), 2)]
     assert found == ["s@0:2", "s@4:2"]
+
+
+@pytest.mark.parametrize(("room", "starts"), [(0, [0, 3, 6]), (1, [1, 4]), (2, [2, 5])])
+def test_windows_leave_room_at_both_ends(room: int, starts: list[int]) -> None:
+    assert list(starts_of(passage("s", bars=10), 3, room=room)) == starts
+
+
+@pytest.mark.parametrize(
+    ("quarters", "powers", "active"), [(1, (1, 3), [2]), (2, (2, 2), [2]), (3, (3, 1), [1])]
+)
+def test_a_beat_that_is_read_late_takes_its_share_of_the_next(
+    quarters: int, powers: tuple[int, int], active: list[int]
+) -> None:
+    """Of a passage in which beat 2 alone sounds, with power 4."""
+    stem = passage("s", bars=2)
+    stem.rows["bands"] = np.where(np.arange(8) == 2, 2.0, 0.0)[:, None]
+    late = window_at(replace(stem, active=np.arange(8) == 2), 0, 1, late_quarters=quarters)
+    np.testing.assert_allclose(
+        np.square(late.rows["bands"][:, 0].astype(np.float64)), [0, *powers, 0], rtol=1e-3
+    )
+    assert np.flatnonzero(late.active).tolist() == active
 
 
 def test_altered_windows_have_names_of_their_own() -> None:

@@ -1,30 +1,30 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+import torch
 
 from engine.models.fit.checkpoint import FitModel
 from engine.models.fit.curves import FitCurves
 from engine.models.fit.groups import judged
 from engine.models.fit.judge import pieces
 from engine.models.fit.ranker import FitRanker
-from engine.models.fit.towers import FitSizes, dense_weights
+from engine.models.fit.towers import BeatInput, FitSizes, beat_input, dense_weights
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Search
+from engine.training.fit.judge import judge_input
 from engine.training.fit.towers import FitTowers
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 
 SIZES = FitSizes(
     channels=6, pitch_values=2, rhythm_width=8, rhythm_values=4, judge_channels=4, judge_width=6
 )
-#: Untrained weights hardly look at their inputs; these do.
-WEIGHTS = {
-    name: values * (3 if name.startswith("judge") else 1)
-    for name, values in FitTowers(SIZES, seed=5).weights().items()
-}
-MODEL = FitModel(dense_weights(WEIGHTS), SIZES, FitCurves.plain(rules=0.2, judge=1.0))
+TOWERS = FitTowers(SIZES, seed=5)
+for name in (name for name in TOWERS.weights() if name.startswith("judge")):
+    TOWERS.weight(name).data *= 3  # untrained weights hardly look at their inputs; these do
+MODEL = FitModel(dense_weights(TOWERS.weights()), SIZES, FitCurves.plain(rules=0.2, judge=1.0))
 
 
 def song(seed: int, bars: int = 8) -> np.ndarray:
@@ -88,11 +88,32 @@ def test_bed_and_drums_both_matter() -> None:
     assert np.abs(found - alone[:, None]).min() > 1e-5
 
 
+def test_groups_are_seen_as_in_training() -> None:
+    """A clip that pauses, over a bed and drums: the same log odds as PyTorch gives."""
+    tables = {"clip": song(0), "harmonic": song(1), "drums": song(3)}
+    active = {name: np.ones(32, np.bool_) for name in tables}
+    active["clip"][4:14] = False
+    seen = []
+    for name, table in tables.items():
+        one = beat_input(table, active[name], beats_per_bar=4)
+        seen.append(BeatInput(*(getattr(one, field.name)[None] for field in fields(one))))
+    with torch.no_grad():
+        expected = TOWERS.judge(judge_input(TOWERS, *seen)).numpy()
+    found = opinion(
+        ClipFeatures(tables["clip"], active["clip"], 4),
+        pool_of([tables["harmonic"]], role="harmonic"),
+        [at_once(0)],
+        pool_of([tables["drums"]], role="drums"),
+    )
+    np.testing.assert_allclose(found[0], expected, rtol=2e-4)
+
+
 def test_many_groups_are_judged_only_where_the_odds_are_best() -> None:
     beds = pool_of([song(i) for i in range(40)], role="harmonic")
     drums = pool_of([song(100 + i) for i in range(10)], role="drums")
     axes = [[(pool, at_once(i)) for i in range(len(pool))] for pool in (beds, drums)]
     odds = np.random.default_rng(1).normal(0, 1, (40, 10)).astype(np.float32)
+    odds += np.linspace(9, 0, 40, dtype=np.float32)[:, None]  # a few beds have the best groups
     found = judged(MODEL.weights, clip_of(song(0)), axes, odds, FitRanker(MODEL)._embedding)
     assert found is not None
     looked_at = found > found.min()
