@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile as sf
 
 from dawlink.daw.project import Project
 from dawlink.daw.reaper import ReaperWriter
+from engine.mashup.placement import WarpPoint
 from tests.dawlink.daw.projects import drifting_project, steady_project
 
 
@@ -39,6 +41,23 @@ def test_another_parser_reads_tempo_tracks_and_items(tmp_path: Path) -> None:
         assert not any(isinstance(row, list) and row[0] == "SM" for row in item)
 
 
+def test_a_steady_clip_plays_its_source_from_the_second_it_begins_with(tmp_path: Path) -> None:
+    project = steady_project(tmp_path)
+    track = project.tracks[0]
+    (clip,) = track.clips
+    late = tuple(WarpPoint(12 + point.source_s, point.beat) for point in clip.warp)
+    track = replace(track, clips=(replace(clip, warp=late),))
+    _, root = parsed(replace(project, tracks=(track,)), tmp_path)
+    assert float(value(root.find("TRACK").find("ITEM"), "SOFFS")[0]) == 12.0
+
+
+def test_a_tracks_colour_is_blue_green_red_under_a_flag(tmp_path: Path) -> None:
+    project = steady_project(tmp_path)
+    assert project.tracks[0].color == "#e0559b"
+    _, root = parsed(project, tmp_path)
+    assert int(value(root.find("TRACK"), "PEAKCOL")[0]) == 0x1_9B_55_E0
+
+
 def test_stretch_markers_say_where_every_beat_is(tmp_path: Path) -> None:
     project = drifting_project(tmp_path)
     _, root = parsed(project, tmp_path)
@@ -60,8 +79,6 @@ def test_stretch_markers_say_where_every_beat_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a\"b'c", "a\"b'c`d", "line\nbreak"])
 def test_any_name_stays_one_token(tmp_path: Path, name: str) -> None:
-    from dataclasses import replace
-
     project = steady_project(tmp_path)
     tracks = (replace(project.tracks[0], name=name),)
     _, root = parsed(replace(project, tracks=tracks), tmp_path)

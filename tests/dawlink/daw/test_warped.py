@@ -68,6 +68,7 @@ def warped(folder: Path) -> tuple[SuggestReply, Project]:
     answer = reply(folder)
     suggestion = answer.suggestions[0]
     files = [RenderedFile(folder / f"{n}.wav", folder / "x", ()) for n in range(3)]
+    files[0] = replace(files[0], lower_db=2.5)
     rendered = RenderedSuggestion(
         SESSION, folder / "01 Try 120bpm.json", files[0], None, (files[1], files[2])
     )
@@ -102,6 +103,7 @@ def test_every_beat_of_a_drifting_song_sounds_when_it_should(tmp_path: Path, nam
             heard = clip.source_s(clip.start_beat + beat)
             assert heard == pytest.approx(grid.time_at(8 + beat), abs=1e-3)
     (sung,) = voice
+    assert sung.gain == pytest.approx(10 ** (-2.5 / 20))
     sung_grid = answer.clip.grid
     if name != "alc":  # on the timeline it begins where the chosen part does
         assert sung.start_beat == pytest.approx(sung_grid.beat_at(1.0))

@@ -302,6 +302,17 @@ def test_a_set_of_another_tempo_stretches_and_one_of_the_same_does_not(tmp_path:
     assert modes == [[6, 6, 4, 4, 0, 0], [0] * 6]
 
 
+def test_a_steady_clip_that_is_transposed_is_stretched_as_its_role_asks(tmp_path: Path) -> None:
+    project = steady_project(tmp_path)
+    tracks = tuple(
+        replace(track, clips=(replace(track.clips[0], semitones=-2.0),))
+        for track in project.tracks[:2]
+    )
+    _, live = made(replace(project, tracks=tracks), tmp_path)
+    modes = [int(text(clip, "WarpMode")) for clip in live.root.iter("AudioClip")]
+    assert modes == [6, 6, 4, 4]
+
+
 def names(project: Project) -> list[str]:
     return [track.name for track in project.tracks]
 
