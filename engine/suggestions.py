@@ -7,12 +7,14 @@ records here are what the command line, the daemon and the DAW writers share.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.analysis.records import KeyEstimate
 from engine.clips.clip import ClipAnalysis
@@ -236,7 +238,7 @@ def _suggested(
     found = rank(features, searched, ranker=ranker, rules=rules)
     build = _Builder(clip, session, searched, state, library, _tuning_of(clip, state))
     empty = [role for role, count in found.considered.items() if not count]
-    left_out = tuple(_why_none(role, searched[role], session, rules, own) for role in empty)
+    left_out = tuple(_why_none(role, searched[role], clip, state, rules, own) for role in empty)
     return SuggestReply(
         model=ranker.name,
         clip=clip,
@@ -287,18 +289,26 @@ def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions)
 def _why_none(
     role: Role,
     searched: SearchPool,
-    session: SessionState,
+    clip: ClipAnalysis,
+    state: LibraryState,
     rules: SearchRules,
     own: Set[str],
 ) -> str:
     """Why all stems of a role are left out."""
-    usable = searched.usable
+    asked = np.ones(len(searched.song_ids), dtype=np.bool_)
     if rules.only_stems:
-        usable = usable & np.array([stem in rules.only_stems for stem in searched.pool.stem_ids])
+        asked = np.array([stem in rules.only_stems for stem in searched.pool.stem_ids])
+    usable = searched.usable & asked
     if not usable.any():
+        metre, usual = clip.grid.beats_per_bar, _usual_metre(searched, asked, state)
+        if clip.metre_known or usual is None:
+            return (
+                f"No {role} stem has {metre} beats in a bar, as the clip has; add music of that "
+                "metre."
+            )
         return (
-            f"No {role} stem has {session.beats_per_bar} beats in a bar, as the clip has; add "
-            "music of that metre."
+            f"No {role} stem has {metre} beats in a bar, a guess at the clip's metre; "
+            f"--clip-metre {usual} counts the clip in {usual}, as your music is."
         )
     songs = {searched.song_ids[stem] for stem in np.flatnonzero(usable)}
     if songs <= own:
@@ -306,6 +316,14 @@ def _why_none(
     if songs <= rules.exclude_songs:
         return f"All {role} stems are of the clip's own song or of songs that --exclude-song names."
     return f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
+
+
+def _usual_metre(searched: SearchPool, asked: NDArray[np.bool_], state: LibraryState) -> int | None:
+    """Beats in a bar of most of the stems that are asked for."""
+    there = asked & np.isfinite(searched.tempo_bpm)  # others went away with their song
+    songs = [state.song(searched.song_ids[stem]) for stem in np.flatnonzero(there)]
+    counted = Counter(song.beats_per_bar for song in songs)
+    return counted.most_common(1)[0][0] if counted else None
 
 
 def _notes(clip: ClipAnalysis, options: SuggestOptions) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ always one constant tempo, and its tempo and phase are fitted together to the tr
 activation instead of to single attacks: the comb whose teeth collect the most activation wins. A
 stated tempo (the session's) is kept to 3 % and, where the comb is about as good at the stated
 tempo itself, exactly. Without it the tempo octave of a voice is a guess, and the confidence says
-so. Even then the voice may sit between the beats: phase and bar line are guesses too.
+so. Even then the voice may sit between the beats: phase and bar line are guesses too. How a bar is
+counted is told by the same pulse: where that is not clear, the tracker's metre is chance, and the
+usual one is taken.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ STATED_SHARE: Final = 0.8
 #: From this contrast on the tempo found in a voice is believed. Tuned on six regions of sung leads
 #: (wrong tempi, 1.6 to 2.3) and twelve synthesised ones (right tempi, 2.4 to 3.9).
 CLEAR_CONTRAST: Final = 2.35
+#: Beats in a bar of a clip that tells neither its tempo nor its metre.
+USUAL_METRE: Final = 4
 #: Standard deviation of the blur that lets a tooth collect a slightly early or late entry [s].
 BLUR_S: Final = 0.02
 
@@ -72,13 +76,14 @@ class TrackedClip:
     @property
     def clear(self) -> bool:
         """The voice tells its tempo."""
-        return self.contrast >= CLEAR_CONTRAST
+        return _is_clear(self.contrast)
 
 
 def track_clip(
     waveform: Waveform,
     *,
     tempo_hint_bpm: float | None = None,
+    exact: bool = False,
     beats_per_bar: int | None = None,
     tracker: BeatTracker | None = None,
 ) -> TrackedClip:
@@ -87,7 +92,9 @@ def track_clip(
     Args:
         waveform: the clip.
         tempo_hint_bpm: the session's tempo, believed to 3 %: only phase and bar line are found.
-        beats_per_bar: the clip's metre, when known.
+        exact: the hint is the tempo; nothing near it is looked for.
+        beats_per_bar: the clip's metre, when known; else the tracker's where the clip tells its
+            tempo, else :data:`USUAL_METRE`.
         tracker: by default :func:`~engine.analysis.beats.default_tracker`, with librosa behind it.
 
     Raises:
@@ -107,13 +114,18 @@ def track_clip(
             hint="Give the session's tempo with --tempo.",
             code="no_beats",
         )
-    bpm, phase_s = _comb_fit(tracked, tempo_hint_bpm)
-    metre = beats_per_bar or tracked.beats_per_bar
+    bpm, phase_s = _comb_fit(tracked, tempo_hint_bpm, exact=exact)
+    contrast = _contrast(tracked, bpm)
+    metre = beats_per_bar or (tracked.beats_per_bar if _is_clear(contrast) else USUAL_METRE)
     grid = _grid(bpm, phase_s, tracked, waveform.duration_s, metre)
     stated = tempo_hint_bpm is not None
     tempo = estimate_tempo(grid, tracked.activation, steady=True, exact=stated)
     confidence = grid.confidence * tempo.confidence
-    return TrackedClip(grid, tempo, confidence, tracked.tracker, _contrast(tracked, bpm))
+    return TrackedClip(grid, tempo, confidence, tracked.tracker, contrast)
+
+
+def _is_clear(contrast: float) -> bool:
+    return contrast >= CLEAR_CONTRAST
 
 
 def _check(waveform: Waveform) -> None:
@@ -129,10 +141,12 @@ def _check(waveform: Waveform) -> None:
         )
 
 
-def _comb_fit(tracked: TrackedBeats, stated_bpm: float | None) -> tuple[float, float]:
+def _comb_fit(
+    tracked: TrackedBeats, stated_bpm: float | None, *, exact: bool
+) -> tuple[float, float]:
     """(tempo, time of a beat) of the constant grid that collects the most activation."""
     centre = stated_bpm or 60.0 / _mean_period_s(tracked)
-    tolerance = HINT_TOLERANCE if stated_bpm else TRACKED_TOLERANCE
+    tolerance = (0.0 if exact else HINT_TOLERANCE) if stated_bpm else TRACKED_TOLERANCE
     steps = round(tolerance / TEMPO_STEP)
     tempi = centre * (1 + TEMPO_STEP * np.arange(-steps, steps + 1))
     strength = _blurred(tracked.activation.sum(axis=1))

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.analysis.clip import track_clip
+from engine.analysis.clip import USUAL_METRE, track_clip
 from engine.analysis.features import active_beats, beat_features
 from engine.analysis.key import PitchedAudio, estimate_key
 from engine.analysis.records import KeyEstimate
@@ -139,6 +139,7 @@ def _analyse(
         sha256=sha,
         method=mapped.method,
         notes=mapped.notes,
+        metre_known=mapped.metre_known,
     )
 
 
@@ -158,6 +159,7 @@ class _Mapped:
     grid: BeatGrid
     method: str
     notes: tuple[str, ...] = ()
+    metre_known: bool = True
 
 
 def _sources(
@@ -187,9 +189,11 @@ def _grid(
                 downbeat_s=request.downbeat_s,
                 start_s=start_s,
                 end_s=end_s,
-                beats_per_bar=request.beats_per_bar or (known.beats_per_bar if known else 4),
+                beats_per_bar=request.beats_per_bar
+                or (known.beats_per_bar if known else USUAL_METRE),
             ),
             "person",
+            metre_known=request.beats_per_bar is not None or known is not None,
         )
     if known is not None and _agrees(known, request.tempo_bpm):
         mapped = _Mapped(
@@ -225,26 +229,37 @@ def _counted_as(grid: BeatGrid, session_tempo_bpm: float | None) -> BeatGrid:
 
 
 def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float | None) -> _Mapped:
-    """The voice's own beats; the session's tempo settles what it leaves open."""
+    """The voice's own beats; the session's tempo settles what it leaves open.
+
+    It is taken exactly: a voice without a pulse would be stretched by a few percent for nothing.
+    """
     named = hints_from_name(request.path.stem).tempo_bpm
     stated, metre = request.tempo_bpm or named, request.beats_per_bar
     found = track_clip(waveform, tempo_hint_bpm=stated, beats_per_bar=metre)
     method = "person" if request.tempo_bpm else "name" if named else found.tracker
     notes: tuple[str, ...] = ()
     if not stated and not found.clear and session_tempo_bpm:
-        found = track_clip(waveform, tempo_hint_bpm=session_tempo_bpm, beats_per_bar=metre)
+        found = track_clip(
+            waveform, tempo_hint_bpm=session_tempo_bpm, exact=True, beats_per_bar=metre
+        )
         method = "session"
         notes = (
-            f"The clip's own tempo is unclear; taken as the session's {session_tempo_bpm:g} BPM.",
+            f"The clip's own tempo is unclear; taken as the session's {session_tempo_bpm:g} BPM"
+            f"{_counted(found.grid, metre)}.",
         )
     heard = replace(found.grid, confidence=min(found.confidence, 1.0))
     if not stated and not found.clear and not session_tempo_bpm:
         heard = _counted_as(heard, TYPICAL_TEMPO_BPM)
         notes = (
-            f"The clip's tempo ({heard.tempo_bpm:.1f} BPM) is a guess; "
-            "--clip-tempo and --clip-downbeat state it.",
+            f"The clip's tempo ({heard.tempo_bpm:.1f} BPM{_counted(heard, metre)}) is a guess; "
+            "--clip-tempo, --clip-metre and --clip-downbeat state what you know.",
         )
-    return _Mapped(replace(heard, beats_s=heard.beats_s + request.start_s), method, notes)
+    moved = replace(heard, beats_s=heard.beats_s + request.start_s)
+    return _Mapped(moved, method, notes, metre_known=metre is not None)
+
+
+def _counted(grid: BeatGrid, stated_metre: int | None) -> str:
+    return "" if stated_metre else f", {grid.beats_per_bar} beats in a bar"
 
 
 def _key(

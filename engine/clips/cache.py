@@ -29,7 +29,7 @@ from engine.theory import Key
 
 __all__ = ["ClipCache", "cache_name"]
 
-_LAYOUT: Final = 7
+_LAYOUT: Final = 8
 #: A clip of 64 bars takes about 100 kB [bytes].
 _MOST_ON_DISK: Final = 128 << 20
 _MOST_IN_MEMORY: Final = 64
@@ -140,6 +140,7 @@ class _Facts(TypedDict):
     sources: list[tuple[str, float, bool]]
     method: str
     notes: list[str]
+    metre_known: bool
 
 
 def _facts_of(clip: ClipAnalysis) -> _Facts:
@@ -159,6 +160,7 @@ def _facts_of(clip: ClipAnalysis) -> _Facts:
         "sources": [(s.song_id, s.offset_s, s.exact) for s in clip.sources],
         "method": clip.method,
         "notes": list(clip.notes),
+        "metre_known": clip.metre_known,
     }
 
 
@@ -191,4 +193,5 @@ def _clip_of(
         sha256=facts["sha256"],
         method=facts["method"],
         notes=tuple(facts["notes"]),
+        metre_known=facts["metre_known"],
     )

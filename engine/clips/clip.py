@@ -254,6 +254,7 @@ class ClipAnalysis:
         sha256: of the file's bytes.
         method: what the beat map rests on: "person", "library", "name" or a tracker's name.
         notes: sentences for the person.
+        metre_known: a person, the DAW or the library's song says how many beats a bar has.
     """
 
     request: ClipRequest
@@ -270,6 +271,7 @@ class ClipAnalysis:
     sha256: str
     method: str
     notes: tuple[str, ...] = ()
+    metre_known: bool = True
 
     @property
     def title(self) -> str:

@@ -257,6 +257,14 @@ def test_the_reason_why_nothing_fits_is_the_real_one(library: Library, clip: Cli
     notes = asked(library, clip, ranker, exclude_songs=ids).notes
     assert len(notes) == 2
     assert all("--exclude-song" in note and "tempo" not in note for note in notes)
+    grid = clip.grid.with_metre(3)
+    waltz = replace(clip, grid=grid, rows=clip.rows[:6], active=clip.active[:6])
+    for note in asked(library, waltz, ranker).notes:
+        assert "has 3 beats in a bar, as the clip has" in note
+    for note in asked(library, replace(waltz, metre_known=False), ranker).notes:
+        assert "has 3 beats in a bar, a guess" in note
+        assert "--clip-metre 4" in note
+    assert len(asked(library, waltz, ranker).notes) == 2
     some = replace(own, sources=own.sources[:1])
     assert asked(library, some, ranker, exclude_songs=ids).notes == notes
 

@@ -65,6 +65,23 @@ def test_a_tempo_two_percent_beside_the_stated_one_is_measured() -> None:
     assert found.grid.tempo_bpm == pytest.approx(104, rel=0.002)
 
 
+def test_a_tempo_that_is_known_is_not_measured() -> None:
+    found = track_clip(SOUND, tempo_hint_bpm=106.0, exact=True, tracker=Scripted(BEATS, SECONDS))
+    assert found.grid.tempo_bpm == pytest.approx(106)
+
+
+def test_only_a_clear_pulse_tells_the_metre() -> None:
+    tracker = Scripted(BEATS, SECONDS)
+    tracker.tracked = as_tracked(BEATS, metre=3, seconds=SECONDS)
+    assert track_clip(SOUND, tracker=tracker).grid.beats_per_bar == 3
+    noise = np.random.default_rng(0).random((3000, 2), dtype=np.float32)
+    tracker.tracked = replace(tracker.tracked, activation=noise)
+    unclear = track_clip(SOUND, tracker=tracker)
+    assert not unclear.clear
+    assert unclear.grid.beats_per_bar == 4
+    assert track_clip(SOUND, beats_per_bar=3, tracker=tracker).grid.beats_per_bar == 3
+
+
 def test_a_voice_without_beats_has_a_grid_only_at_a_stated_tempo() -> None:
     nothing = Scripted(np.empty(0), SECONDS)
     hum = np.sin(2 * np.pi * 220 * np.arange(3 * RATE) / RATE).astype(np.float32)
