@@ -27,11 +27,19 @@ from engine.audio.loudness import true_peak_db
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.clips.cache import ClipCache, cache_name
-from engine.clips.clip import ClipAnalysis, ClipRequest, ClipSource, bars_of_region, upbeat_sounds
+from engine.clips.clip import (
+    ClipAnalysis,
+    ClipRequest,
+    ClipSource,
+    bars_of_region,
+    last_note_sounds,
+    pickup_sounds,
+    upbeat_sounds,
+)
 from engine.clips.fingerprints import recognise
 from engine.errors import UnusableInput
 from engine.files import sha256_of
-from engine.grid import BeatGrid
+from engine.grid import SLACK_BEATS, BeatGrid
 from engine.library.library import Library
 
 __all__ = ["analyse_clip", "content_sha"]
@@ -115,11 +123,12 @@ def _analyse(
     sources = _sources(library, sha, waveform, request.start_s)
     if request.beat_map is not None:
         mapped = _Mapped(request.beat_map.grid(request.bars), "daw")
-        bars = mapped.grid
+        bars, notes = mapped.grid, mapped.notes
     else:
         mapped = _grid(request, waveform, sources, library, session_tempo_bpm)
         nearest = None if request.counted_so else session_tempo_bpm
-        bars = _bars(request, waveform, _counted_as(mapped.grid, nearest))
+        bars, left_out = _bars(request, waveform, _counted_as(mapped.grid, nearest))
+        notes = mapped.notes + left_out
     peaks = _peaks(waveform)
     tuning = tuning_cents(peaks)
     local = replace(bars, beats_s=bars.beats_s - request.start_s)  # in seconds of the waveform
@@ -138,18 +147,39 @@ def _analyse(
         sources=sources,
         sha256=sha,
         method=mapped.method,
-        notes=mapped.notes,
+        notes=notes,
         metre_known=mapped.metre_known,
     )
 
 
-def _bars(request: ClipRequest, waveform: Waveform, counted: BeatGrid) -> BeatGrid:
-    """The whole bars that the region fills."""
+def _bars(
+    request: ClipRequest, waveform: Waveform, counted: BeatGrid
+) -> tuple[BeatGrid, tuple[str, ...]]:
+    """The whole bars that the region fills, and what is to be said about them."""
     start_s, end_s = request.start_s, request.start_s + waveform.duration_s
     grid = counted.covering(start_s, end_s)
     first = grid.beats_per_bar * int(np.ceil(grid.beat_at(start_s) / grid.beats_per_bar))
     upbeat = upbeat_sounds(waveform, start_s, grid.time_at(float(first)))
-    return bars_of_region(grid, start_s, end_s, upbeat=upbeat, bars=request.bars)
+    pickup = pickup_sounds(waveform, start_s, grid)
+    to_the_end = request.end_s is None or end_s < request.end_s  # no cut of a person's
+    last_note = to_the_end and last_note_sounds(waveform, start_s, grid)
+    made = bars_of_region(
+        grid,
+        start_s,
+        end_s,
+        upbeat=upbeat,
+        pickup=pickup,
+        last_note=last_note,
+        bars=request.bars,
+    )
+    before_s = float(made.beats_s[0]) - start_s
+    if not pickup or before_s * grid.tempo_bpm / 60 <= SLACK_BEATS:
+        return made, ()
+    all_bars = bars_of_region(grid, start_s, end_s, upbeat=upbeat, last_note=last_note).bars
+    return made, (
+        f"The first {before_s:.2f} s sound, but lie before the first bar line and are left out; "
+        f"--bars {all_bars + 1} takes them in.",
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,10 @@
 A voice alone is the hardest thing to find beats in, so what is known comes first: what a person
 says, then the beat map of the library's song that the clip is (or is cut from), then tempo and key
 in the file's name, and only then the tracker. The bars of a clip begin on its first downbeat; an
-upbeat that is sung before it makes the bar before it the first one, so nothing is lost. Bars are
-counted up to a multiple of four once there are more than two: phrases come that way.
+upbeat that is sung before it makes the bar before it the first one, so nothing is lost. What lies
+within a third of a beat beyond a bar line gets a bar only when it is as loud as a note: breath,
+consonants and reverberation are not worth one. Bars are counted up to a multiple of four once there
+are more than two: phrases come that way.
 
 A DAW that warps the clip knows its beats already: its map of seconds to beats is used as it is, and
 so is the length of its region.
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from engine.analysis.records import KeyEstimate
 from engine.audio.waveform import Waveform
 from engine.errors import UsageError
-from engine.grid import BeatGrid
+from engine.grid import SLACK_BEATS, BeatGrid
 from engine.models.ranker import ClipFeatures
 from engine.naming import without_tempo_and_key
 from engine.theory import Key, check_metre
@@ -33,8 +35,15 @@ __all__ = ["BeatMap", "ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_regi
 
 #: A clip may reach this far over a bar line before another bar is counted [beats].
 OVERHANG_BEATS: Final = 0.3
-#: An upbeat shorter than this is breath and attack, not music that needs a bar [beats].
+#: An upbeat shorter than this is breath and attack, unless it is as loud as a note [beats].
 LEAST_UPBEAT_BEATS: Final = 0.3
+#: A region this close to whole bars is a loop, even on a tracked grid, and stays one [beats].
+_LOOP_BEATS: Final = 0.1
+#: 20 dB under the average is breath and room [share of the clip's RMS].
+_BREATH: Final = 0.1
+#: 10 dB under the average is a note; the consonant of the next one is mostly softer
+#: [share of the clip's RMS].
+_NOTE: Final = 0.3
 #: A warp marker this close to a whole beat says nothing that the beat does not [beats].
 LEAST_MARKER_BEATS: Final = 0.02
 #: Longest region that a map may have [beats]: an hour at 120 BPM.
@@ -116,8 +125,7 @@ class BeatMap:
 
     @property
     def _whole(self) -> bool:
-        bars = (self.end_beat - self.start_beat) / self.beats_per_bar
-        return bool(abs(bars - round(bars)) * self.beats_per_bar < WHOLE_BARS_BEATS)
+        return _whole_bars(self.end_beat - self.start_beat, self.beats_per_bar)
 
     def _times(self, beats: NDArray[np.float64]) -> NDArray[np.float64]:
         """Piecewise linear through the points, continued with the slope of the ends."""
@@ -320,7 +328,14 @@ class ClipAnalysis:
 
 
 def bars_of_region(
-    grid: BeatGrid, start_s: float, end_s: float, *, upbeat: bool, bars: int | None = None
+    grid: BeatGrid,
+    start_s: float,
+    end_s: float,
+    *,
+    upbeat: bool,
+    pickup: bool = False,
+    last_note: bool = False,
+    bars: int | None = None,
 ) -> BeatGrid:
     """The part of ``grid`` that a region fills, in whole bars from its first downbeat.
 
@@ -329,14 +344,23 @@ def bars_of_region(
         start_s: beginning of the region.
         end_s: end of the region.
         upbeat: whether what lies before the first downbeat is worth a bar.
+        pickup: whether it is worth one even when it is shorter than an upbeat. Neither a loop nor
+            the bars that are asked for are broken up for it.
+        last_note: whether the little that lies after the last bar line is worth a bar; of a loop it
+            is not.
         bars: how many bars to take; counted when None.
     """
     bar = grid.beats_per_bar
     start, end = grid.beat_at(start_s), grid.beat_at(end_s)
     first = int(np.ceil(start / bar - OVERHANG_BEATS / bar))
-    if upbeat and first * bar - start >= LEAST_UPBEAT_BEATS:
-        first -= 1
-    count = bars or _whole_phrases(int(np.ceil((end - first * bar - OVERHANG_BEATS) / bar)))
+    before = first * bar - start
+    loop = _whole_bars(end - start, bar, _LOOP_BEATS)
+    overhang = SLACK_BEATS if last_note and not loop else OVERHANG_BEATS
+    count = int(np.ceil((end - first * bar - overhang) / bar))
+    room = bars > count if bars else not loop
+    if (upbeat and before >= LEAST_UPBEAT_BEATS) or (pickup and room and before > SLACK_BEATS):
+        first, count = first - 1, count + 1
+    count = bars or _whole_phrases(count)
     beats = np.arange(first * bar, (first + count) * bar + 1, dtype=np.float64)
     return replace(grid, beats_s=grid.time_at(beats))
 
@@ -349,12 +373,38 @@ def upbeat_sounds(waveform: Waveform, region_start_s: float, downbeat_s: float) 
         region_start_s: second of the file at which it begins.
         downbeat_s: second of the file of the first downbeat in it.
     """
-    frames = round((downbeat_s - region_start_s) * waveform.sample_rate)
-    if frames <= 0:
-        return False
-    upbeat = float(np.sqrt(np.mean(np.square(waveform.samples[:, :frames]))))
+    return _level_share(waveform, 0.0, downbeat_s - region_start_s) > _BREATH
+
+
+def pickup_sounds(waveform: Waveform, region_start_s: float, grid: BeatGrid) -> bool:
+    """Whether something as loud as a note lies before the region's first downbeat.
+
+    The last :data:`~engine.grid.SLACK_BEATS` before it are those of a note on the downbeat.
+    """
+    bar = grid.beats_per_bar
+    downbeat = bar * float(np.ceil(grid.beat_at(region_start_s) / bar))
+    end_s = grid.time_at(downbeat - SLACK_BEATS)
+    return _level_share(waveform, 0.0, end_s - region_start_s) > _NOTE
+
+
+def last_note_sounds(waveform: Waveform, region_start_s: float, grid: BeatGrid) -> bool:
+    """Whether something as loud as a note lies after the region's last bar line."""
+    bar, end_s = grid.beats_per_bar, region_start_s + waveform.duration_s
+    line = bar * float(np.floor(grid.beat_at(end_s) / bar))
+    start_s = grid.time_at(line + SLACK_BEATS)
+    return _level_share(waveform, start_s - region_start_s, waveform.duration_s) > _NOTE
+
+
+def _level_share(waveform: Waveform, from_s: float, to_s: float) -> float:
+    """RMS level of a part of the region, as a share of that of all of it; 0 of no part."""
+    low, high = (max(round(at_s * waveform.sample_rate), 0) for at_s in (from_s, to_s))
+    part = waveform.samples[:, low:high]
     whole = float(np.sqrt(np.mean(np.square(waveform.samples))))
-    return upbeat > 0.1 * whole  # 20 dB under the average is breath and room
+    return float(np.sqrt(np.mean(np.square(part)))) / whole if part.size and whole > 0 else 0.0
+
+
+def _whole_bars(beats: float, bar: int, within: float = WHOLE_BARS_BEATS) -> bool:
+    return abs(beats - bar * round(beats / bar)) < within
 
 
 def _whole_phrases(bars: int) -> int:

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from engine.audio.waveform import Waveform
 from engine.clips.analysis import analyse_clip
-from engine.clips.clip import ClipRequest, bars_of_region, upbeat_sounds
+from engine.clips.clip import (
+    ClipRequest,
+    bars_of_region,
+    last_note_sounds,
+    pickup_sounds,
+    upbeat_sounds,
+)
 from engine.errors import UsageError
 from engine.files import sha256_of
 from engine.grid import BeatGrid
@@ -18,9 +25,19 @@ from tests.engine.library.songs import beat_rows, song
 from tests.sounds import RATE, clicks
 
 
-def region(start: float, end: float, *, upbeat: bool = False, bars: int | None = None) -> BeatGrid:
+def region(
+    start: float,
+    end: float,
+    *,
+    upbeat: bool = False,
+    pickup: bool = False,
+    last_note: bool = False,
+    bars: int | None = None,
+) -> BeatGrid:
     grid = BeatGrid.constant(120, end_s=200)  # a bar is two seconds
-    return bars_of_region(grid, start, end, upbeat=upbeat, bars=bars)
+    return bars_of_region(
+        grid, start, end, upbeat=upbeat, pickup=pickup, last_note=last_note, bars=bars
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,6 +63,79 @@ def test_bars_of_a_region(start: float, end: float, upbeat: bool, first: float, 
 
 def test_a_stated_length_is_kept() -> None:
     assert region(0, 30, bars=5).bars == 5
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bars", "first", "count"),
+    [
+        (1.875, 18.0, None, 0.0, 12),  # a note of a sixteenth has its bar
+        (1.98, 18.0, None, 2.0, 8),  # a tracker's few milliseconds have none
+        (1.875, 17.875, None, 2.0, 8),  # a loop stays one
+        (1.875, 17.85, None, 2.0, 8),  # even when the tempo is not quite right
+        (1.875, 18.0, 8, 2.0, 8),  # bars that are asked for are filled with music
+        (1.875, 18.0, 9, 0.0, 9),
+        (1.2, 18.0, 8, 2.0, 8),
+    ],
+)
+def test_a_pickup_has_a_bar(
+    start: float, end: float, bars: int | None, first: float, count: int
+) -> None:
+    found = region(start, end, pickup=True, bars=bars)
+    assert found.beats_s[0] == pytest.approx(first)
+    assert found.bars == count
+
+
+def test_a_last_note_has_a_bar_and_a_loop_has_none_more() -> None:
+    assert region(0.0, 4.12).bars == 2
+    assert region(0.0, 4.12, last_note=True).bars == 4
+    assert region(0.0, 4.02, last_note=True).bars == 2
+    assert region(0.1, 4.1, last_note=True).bars == 2
+
+
+def tones(*spans_s: tuple[float, float, float]) -> Waveform:
+    """8.125 s of silence with tones of (start, end, level)."""
+    at_s = np.arange(round(8.125 * RATE)) / RATE
+    sound = np.zeros(at_s.size, np.float32)
+    for start_s, end_s, level in spans_s:
+        inside = (at_s >= start_s) & (at_s < end_s)
+        sound[inside] = level * np.sin(2 * np.pi * 440 * at_s[inside])
+    return Waveform(sound[None], RATE)
+
+
+def test_notes_at_the_edges_are_told_from_breath() -> None:
+    late = BeatGrid.constant(120, downbeat_s=10.125, start_s=10.0, end_s=18.125)
+    song = (0.125, 8.0, 0.5)
+    assert pickup_sounds(tones((0.0, 0.1, 0.5), song), 10.0, late)
+    assert not pickup_sounds(tones((0.0, 0.1, 0.08), song), 10.0, late)  # breath
+    assert not pickup_sounds(tones((0.11, 8.0, 0.5)), 10.0, late)  # a note on the downbeat
+    assert not pickup_sounds(tones((0.0, 8.0, 0.5)), 10.125, late)
+    on = BeatGrid.constant(120, downbeat_s=10.0, start_s=10.0, end_s=18.125)
+    assert last_note_sounds(tones((0.0, 8.125, 0.5)), 10.0, on)
+    assert not last_note_sounds(tones((0.0, 8.02, 0.5)), 10.0, on)
+    assert not last_note_sounds(tones((0.0, 8.0, 0.5), (8.0, 8.125, 0.08)), 10.0, on)
+
+
+@pytest.mark.parametrize(
+    ("asked", "bars", "kept", "note"),
+    [
+        ({}, 8, True, ""),
+        ({"bars": 5}, 5, True, ""),
+        ({"bars": 4}, 4, False, "first 0.12 s sound"),
+        ({"end_s": 8.0}, 4, False, "--bars 5"),
+    ],
+)
+def test_a_sung_pickup_is_kept_or_named(
+    asked: dict[str, float], bars: int, kept: bool, note: str, tmp_path: Path
+) -> None:
+    sound = tones((0.0, 0.1, 0.5), *((s, s + 0.4, 0.5) for s in np.arange(0.125, 8.1, 0.5)))
+    soundfile.write(tmp_path / "voice.wav", sound.samples.T, RATE)
+    request = ClipRequest(tmp_path / "voice.wav", tempo_bpm=120.0, downbeat_s=0.125, **asked)  # type: ignore[arg-type]
+    with Library.open(tmp_path / "library") as library:
+        found = analyse_clip(request, library)
+    assert found.bars == bars
+    assert (found.downbeat_s < 0) == kept
+    assert note in " ".join(found.notes)
+    assert bool(found.notes) == bool(note)
 
 
 def test_upbeats_are_heard() -> None:
