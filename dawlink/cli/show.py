@@ -79,12 +79,13 @@ def _print_song(song: SongRow) -> None:
     )
     key = f"{song.key.key} ({song.key.key.camelot})" if song.key.key else "none"
     separated = f", separated by {song.separator}" if song.separator else ""
+    disputed = " (they disagree)" if "+" in song.key.method and not song.key.agreement else ""
     lines = (
         f"{song.id}  {song.title}  [{song.kind}{separated}]",
         f"tempo    {song.tempo.bpm:.2f} BPM, {song.tempo.confidence:.0%} sure"
         + (", steady" if song.tempo.steady else "")
         + (f"; hypotheses {others}" if others else ""),
-        f"key      {key}, {song.key.confidence:.0%} sure, by {song.key.method}; "
+        f"key      {key}, {song.key.confidence:.0%} sure, by {song.key.method}{disputed}; "
         f"tuning {song.tuning_cents:+.0f} cents",
         f"beats    {song.beats} in {song.beats // song.beats_per_bar} bars of "
         f"{song.beats_per_bar}, {song.grid_confidence:.0%} sure, "

@@ -3,8 +3,8 @@
 The network is madmom's (Korzeniowski & Widmer, ISMIR 2018). The other witness correlates a
 tuned pitch-class histogram of spectral peaks with key profiles (Temperley, "What's Key for Key?",
 1999; the method of Krumhansl & Schmuckler). Their opinions are multiplied, the network's counting
-more; ``agreement`` says whether both named the same key. Keys are for filters and display; ranking
-itself tries all transpositions.
+more; ``agreement`` says whether both named the same key, and where they did not, the confidence is
+a half at most. Keys are for filters and display; ranking itself tries all transpositions.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ KEYS: Final = tuple(Key(tonic, mode) for mode in ("major", "minor") for tonic in
 PROFILE_SHARPNESS: Final = 8.0
 #: Exponent of the profiles' opinion beside the network's.
 PROFILE_SHARE: Final = 0.5
+#: Most that a key can be sure of which only one of two witnesses names [0, 1].
+DISPUTED_CONFIDENCE: Final = 0.5
 
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -125,14 +127,17 @@ def estimate_key(audio: PitchedAudio) -> KeyEstimate:
 
 
 def combined_key(first: KeyEstimator, second: KeyEstimator, audio: PitchedAudio) -> KeyEstimate:
-    """The key that two witnesses together find most probable, the first counting more."""
+    """The key that two witnesses together find most probable, the first counting more.
+
+    Where they name different keys, the confidence is at most :data:`DISPUTED_CONFIDENCE`.
+    """
     one, other = first.probabilities(audio), second.probabilities(audio)
     product = one * other**PROFILE_SHARE
     product /= product.sum()
     best = int(np.argmax(product))
     agreement = int(np.argmax(one)) == int(np.argmax(other))
-    method = f"{first.name}+{second.name}"
-    return KeyEstimate(KEYS[best], float(product[best]), method, agreement)
+    confidence = min(float(product[best]), 1.0 if agreement else DISPUTED_CONFIDENCE)
+    return KeyEstimate(KEYS[best], confidence, f"{first.name}+{second.name}", agreement)
 
 
 def pitch_class_histogram(peaks: SpectralPeaks) -> NDArray[np.float64]:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
+from engine.analysis.records import KeyEstimate
+from engine.library.library import Library
 from tests.dawlink.cli.conftest import TITLES, Music
 from tests.dawlink.cli.running import Command, Document, refused
+from tests.engine.library import songs as made_up
 
 SONG_FIELDS = {
     "song_id": str,
@@ -89,6 +93,17 @@ def test_show_takes_the_beginning_of_an_id_and_the_id_of_a_stem(filled: Command)
         "vocals", "drums", "bass", "other",
     }  # fmt: skip
     assert document["corrections"] == []
+
+
+@pytest.mark.parametrize("agreement", [False, True])
+def test_show_says_where_the_methods_disagree(dawlink: Command, agreement: bool) -> None:
+    made = made_up.song()
+    key = KeyEstimate(made_up.A_MINOR, 0.5, "madmom+profiles", agreement)
+    with Library.open(dawlink.library) as library:
+        library.add_song(replace(made, analysis=replace(made.analysis, key=key)))
+    said = dawlink("show", "g").out
+    assert "A minor (8A), 50% sure, by madmom+profiles" in said
+    assert ("(they disagree)" in said) != agreement
 
 
 @pytest.mark.parametrize("command", [["show"], ["remove"], ["set", "--half"]])

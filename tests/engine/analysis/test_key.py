@@ -92,6 +92,16 @@ def test_the_first_witness_counts_more_and_disagreement_shows() -> None:
     assert agreed.confidence > found.confidence
 
 
+def test_one_that_is_overruled_leaves_half_a_doubt() -> None:
+    sure, contrary = Stubborn(Key(0, "minor"), 0.99), Stubborn(Key(3, "major"), 0.3)
+    found = combined_key(sure, contrary, _cadence(0, "major"))
+    assert (found.key, found.agreement) == (Key(0, "minor"), False)
+    assert found.confidence == pytest.approx(0.5)
+    assert combined_key(sure, sure, _cadence(0, "major")).confidence > 0.9
+    unsure = combined_key(Stubborn(Key(0, "minor"), 0.2), contrary, _cadence(0, "major"))
+    assert unsure.confidence < 0.3
+
+
 def test_without_madmom_the_profiles_speak_alone_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
