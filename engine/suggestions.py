@@ -312,7 +312,7 @@ def _why_none(
         )
     songs = {searched.song_ids[stem] for stem in np.flatnonzero(usable)}
     if songs <= own:
-        return f"All {role} stems are of the clip's own song; --include-own takes them."
+        return f"The only {role} stems come from the clip's own song; --include-own allows them."
     if songs <= rules.exclude_songs:
         return f"All {role} stems are of the clip's own song or of songs that --exclude-song names."
     return f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."

@@ -28,18 +28,18 @@ from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.clips.cache import ClipCache, cache_name
 from engine.clips.clip import (
+    LEAST_PICKUP_BEATS,
     ClipAnalysis,
     ClipRequest,
     ClipSource,
     bars_of_region,
-    last_note_sounds,
     pickup_sounds,
     upbeat_sounds,
 )
 from engine.clips.fingerprints import recognise
 from engine.errors import UnusableInput
 from engine.files import sha256_of
-from engine.grid import SLACK_BEATS, BeatGrid
+from engine.grid import BeatGrid
 from engine.library.library import Library
 
 __all__ = ["analyse_clip", "content_sha"]
@@ -161,21 +161,18 @@ def _bars(
     first = grid.beats_per_bar * int(np.ceil(grid.beat_at(start_s) / grid.beats_per_bar))
     upbeat = upbeat_sounds(waveform, start_s, grid.time_at(float(first)))
     pickup = pickup_sounds(waveform, start_s, grid)
-    to_the_end = request.end_s is None or end_s < request.end_s  # no cut of a person's
-    last_note = to_the_end and last_note_sounds(waveform, start_s, grid)
     made = bars_of_region(
         grid,
         start_s,
         end_s,
         upbeat=upbeat,
         pickup=pickup,
-        last_note=last_note,
         bars=request.bars,
     )
     before_s = float(made.beats_s[0]) - start_s
-    if not pickup or before_s * grid.tempo_bpm / 60 <= SLACK_BEATS:
+    if not pickup or before_s * grid.tempo_bpm / 60 < LEAST_PICKUP_BEATS:
         return made, ()
-    all_bars = bars_of_region(grid, start_s, end_s, upbeat=upbeat, last_note=last_note).bars
+    all_bars = bars_of_region(grid, start_s, end_s, upbeat=upbeat).bars
     return made, (
         f"The first {before_s:.2f} s sound, but lie before the first bar line and are left out; "
         f"--bars {all_bars + 1} takes them in.",

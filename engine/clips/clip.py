@@ -3,10 +3,10 @@
 A voice alone is the hardest thing to find beats in, so what is known comes first: what a person
 says, then the beat map of the library's song that the clip is (or is cut from), then tempo and key
 in the file's name, and only then the tracker. The bars of a clip begin on its first downbeat; an
-upbeat that is sung before it makes the bar before it the first one, so nothing is lost. What lies
-within a third of a beat beyond a bar line gets a bar only when it is as loud as a note: breath,
-consonants and reverberation are not worth one. Bars are counted up to a multiple of four once there
-are more than two: phrases come that way.
+upbeat that is sung before it makes the bar before it the first one, so nothing is lost. A pickup of
+less than a third of a beat gets that bar only when it is as loud as a note: breath and consonants
+are not worth one. As much after the last bar line is a tail, and gets none. Bars are counted up to
+a multiple of four once there are more than two: phrases come that way.
 
 A DAW that warps the clip knows its beats already: its map of seconds to beats is used as it is, and
 so is the length of its region.
@@ -37,6 +37,8 @@ __all__ = ["BeatMap", "ClipAnalysis", "ClipRequest", "ClipSource", "bars_of_regi
 OVERHANG_BEATS: Final = 0.3
 #: An upbeat shorter than this is breath and attack, unless it is as loud as a note [beats].
 LEAST_UPBEAT_BEATS: Final = 0.3
+#: A pickup is at least about a sixteenth note; less is a downbeat that is sung early [beats].
+LEAST_PICKUP_BEATS: Final = 0.2
 #: A region this close to whole bars is a loop, even on a tracked grid, and stays one [beats].
 _LOOP_BEATS: Final = 0.1
 #: 20 dB under the average is breath and room [share of the clip's RMS].
@@ -334,7 +336,6 @@ def bars_of_region(
     *,
     upbeat: bool,
     pickup: bool = False,
-    last_note: bool = False,
     bars: int | None = None,
 ) -> BeatGrid:
     """The part of ``grid`` that a region fills, in whole bars from its first downbeat.
@@ -346,8 +347,6 @@ def bars_of_region(
         upbeat: whether what lies before the first downbeat is worth a bar.
         pickup: whether it is worth one even when it is shorter than an upbeat. Neither a loop nor
             the bars that are asked for are broken up for it.
-        last_note: whether the little that lies after the last bar line is worth a bar; of a loop it
-            is not.
         bars: how many bars to take; counted when None.
     """
     bar = grid.beats_per_bar
@@ -355,10 +354,9 @@ def bars_of_region(
     first = int(np.ceil(start / bar - OVERHANG_BEATS / bar))
     before = first * bar - start
     loop = _whole_bars(end - start, bar, _LOOP_BEATS)
-    overhang = SLACK_BEATS if last_note and not loop else OVERHANG_BEATS
-    count = int(np.ceil((end - first * bar - overhang) / bar))
-    room = bars > count if bars else not loop
-    if (upbeat and before >= LEAST_UPBEAT_BEATS) or (pickup and room and before > SLACK_BEATS):
+    count = int(np.ceil((end - first * bar - OVERHANG_BEATS) / bar))
+    pickup = pickup and before >= LEAST_PICKUP_BEATS and (bars > count if bars else not loop)
+    if pickup or (upbeat and before >= LEAST_UPBEAT_BEATS):
         first, count = first - 1, count + 1
     count = bars or _whole_phrases(count)
     beats = np.arange(first * bar, (first + count) * bar + 1, dtype=np.float64)
@@ -385,14 +383,6 @@ def pickup_sounds(waveform: Waveform, region_start_s: float, grid: BeatGrid) -> 
     downbeat = bar * float(np.ceil(grid.beat_at(region_start_s) / bar))
     end_s = grid.time_at(downbeat - SLACK_BEATS)
     return _level_share(waveform, 0.0, end_s - region_start_s) > _NOTE
-
-
-def last_note_sounds(waveform: Waveform, region_start_s: float, grid: BeatGrid) -> bool:
-    """Whether something as loud as a note lies after the region's last bar line."""
-    bar, end_s = grid.beats_per_bar, region_start_s + waveform.duration_s
-    line = bar * float(np.floor(grid.beat_at(end_s) / bar))
-    start_s = grid.time_at(line + SLACK_BEATS)
-    return _level_share(waveform, start_s - region_start_s, waveform.duration_s) > _NOTE
 
 
 def _level_share(waveform: Waveform, from_s: float, to_s: float) -> float:

@@ -12,7 +12,6 @@ from engine.clips.analysis import analyse_clip
 from engine.clips.clip import (
     ClipRequest,
     bars_of_region,
-    last_note_sounds,
     pickup_sounds,
     upbeat_sounds,
 )
@@ -31,13 +30,10 @@ def region(
     *,
     upbeat: bool = False,
     pickup: bool = False,
-    last_note: bool = False,
     bars: int | None = None,
 ) -> BeatGrid:
     grid = BeatGrid.constant(120, end_s=200)  # a bar is two seconds
-    return bars_of_region(
-        grid, start, end, upbeat=upbeat, pickup=pickup, last_note=last_note, bars=bars
-    )
+    return bars_of_region(grid, start, end, upbeat=upbeat, pickup=pickup, bars=bars)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +65,7 @@ def test_a_stated_length_is_kept() -> None:
     ("start", "end", "bars", "first", "count"),
     [
         (1.875, 18.0, None, 0.0, 12),  # a note of a sixteenth has its bar
+        (1.92, 18.0, None, 2.0, 8),  # a downbeat that is sung early has none
         (1.98, 18.0, None, 2.0, 8),  # a tracker's few milliseconds have none
         (1.875, 17.875, None, 2.0, 8),  # a loop stays one
         (1.875, 17.85, None, 2.0, 8),  # even when the tempo is not quite right
@@ -83,13 +80,6 @@ def test_a_pickup_has_a_bar(
     found = region(start, end, pickup=True, bars=bars)
     assert found.beats_s[0] == pytest.approx(first)
     assert found.bars == count
-
-
-def test_a_last_note_has_a_bar_and_a_loop_has_none_more() -> None:
-    assert region(0.0, 4.12).bars == 2
-    assert region(0.0, 4.12, last_note=True).bars == 4
-    assert region(0.0, 4.02, last_note=True).bars == 2
-    assert region(0.1, 4.1, last_note=True).bars == 2
 
 
 def tones(*spans_s: tuple[float, float, float]) -> Waveform:
@@ -109,10 +99,6 @@ def test_notes_at_the_edges_are_told_from_breath() -> None:
     assert not pickup_sounds(tones((0.0, 0.1, 0.08), song), 10.0, late)  # breath
     assert not pickup_sounds(tones((0.11, 8.0, 0.5)), 10.0, late)  # a note on the downbeat
     assert not pickup_sounds(tones((0.0, 8.0, 0.5)), 10.125, late)
-    on = BeatGrid.constant(120, downbeat_s=10.0, start_s=10.0, end_s=18.125)
-    assert last_note_sounds(tones((0.0, 8.125, 0.5)), 10.0, on)
-    assert not last_note_sounds(tones((0.0, 8.02, 0.5)), 10.0, on)
-    assert not last_note_sounds(tones((0.0, 8.0, 0.5), (8.0, 8.125, 0.08)), 10.0, on)
 
 
 @pytest.mark.parametrize(
