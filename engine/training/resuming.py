@@ -126,7 +126,8 @@ def run_job(
         job: what to do.
         out: the checkpoint.
         minutes: of this run, all that is needed when None; the step at hand is finished, and one
-            is made whatever the minutes, so that no untrained network is ever written.
+            is made whatever the minutes, so that no untrained network is ever written and every
+            run that goes on gets further.
         resume: go on from an earlier run's files where there are any; what is done is not
             measured again.
         clock: seconds.
@@ -146,11 +147,13 @@ def run_job(
     if before is not None and before.is_done:
         return Outcome(job.steps, True, _table(job, before.history).numpy(), before.metrics)
     history = before.history if before is not None else []
+    made_before = len(history)
     begun = saved = clock()
     job.model.train()
     with stop_signals() as came:
         while len(history) < job.steps:
-            if history and minutes is not None and clock() - begun >= 60.0 * minutes:
+            is_first = len(history) == made_before
+            if not is_first and minutes is not None and clock() - begun >= 60.0 * minutes:
                 break
             history.append(_one_step(job, len(history)))
             if came:

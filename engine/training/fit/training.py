@@ -91,7 +91,8 @@ def train_fit(
         MissingDependency: a file of that run is damaged or gone.
     """
     settings = settings if settings is not None else FitSettings()
-    run = _Run(material, out, settings, resume=resume, report=report)
+    first = _taught_before(out, settings) if resume else 0
+    run = _Run(material, out, settings, first, resume=resume, report=report)
     done = run.done_before()
     if done is not None:
         return done
@@ -114,13 +115,24 @@ def train_fit(
     return outcome
 
 
+def _taught_before(out: Path, settings: FitSettings) -> int:
+    """How many teachers are done."""
+    paths = (teacher_path(out, settings.of_teacher(n).seed) for n in range(settings.teachers))
+    return sum(path.is_file() for path in paths)
+
+
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One training: its files, and its parts one after another."""
+    """One training: its files, and its parts one after another.
+
+    The parts are the teachers and, after them, the towers that are published; ``first`` is the
+    part that is trained first, in which a step is made whatever the minutes.
+    """
 
     material: FitMaterial
     out: Path
     settings: FitSettings
+    first: int
     resume: bool
     report: Callable[[str], None] | None
 
@@ -161,7 +173,7 @@ class _Run:
             towers = FitTowers(own.sizes, seed=own.seed)
             named = f"teacher {number + 1} of {self.settings.teachers}: "
             job = towers_job(towers, self.material.train, own, data_sha=sha, report=self._as(named))
-            if teachers and self._is_over(deadline, path):
+            if number != self.first and self._is_over(deadline, path):
                 return self._published(teachers[0], _nothing(job), number * own.steps)
             outcome = run_job(
                 job, self._running(path), minutes=deadline.minutes_left(), resume=self.resume
@@ -183,7 +195,7 @@ class _Run:
             report=self.report,
         )
         before = len(teachers) * self.settings.steps
-        if teachers and self._is_over(deadline, self.out):
+        if len(teachers) != self.first and self._is_over(deadline, self.out):
             return self._published(towers, _nothing(job), before)
         outcome = run_job(
             job, self._running(self.out), minutes=deadline.minutes_left(), resume=self.resume

@@ -46,11 +46,13 @@ def test_runs_to_the_end(tmp_path: Path) -> None:
 
 
 def test_one_step_is_made_whatever_the_minutes(tmp_path: Path) -> None:
-    """An untrained network replaces no checkpoint."""
+    """An untrained network replaces no checkpoint, and every run that goes on gets further."""
     out = tmp_path / "toy.safetensors"
     outcome = run_job(job(), out, minutes=0.0)
     assert outcome.history.shape == (1, 2)
-    assert run_job(job(), out, minutes=0.0, resume=True).steps_done == 1
+    done = [run_job(job(), out, minutes=0.0, resume=True) for _ in range(5)]
+    assert [outcome.steps_done for outcome in done] == [2, 3, 4, 5, 5]
+    assert [outcome.finished for outcome in done] == [False, False, False, True, True]
 
 
 def test_what_is_done_is_not_measured_again(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert left == ["parts.safetensors", "whole.safetensors"]
 
 
+def test_a_run_that_goes_on_makes_a_step_whatever_the_minutes(tmp_path: Path) -> None:
+    """Where the first teacher is done and the time is up at once, too."""
+    write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
+    material = opened(tmp_path, tmp_path / "corpus")
+    out = tmp_path / "fit.safetensors"
+    few = replace(FEW, steps=1, schedule=1, lessons=1, judge_steps=1)
+    runs = [
+        train_fit(material, out, settings=few, minutes=1e-9, resume=number > 0)
+        for number in range(4)
+    ]
+    assert [run.steps_done for run in runs] == [1, 2, 3, 4]
+    assert [run.finished for run in runs] == [False, False, False, True]
+
+
 def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
     material = opened(tmp_path, tmp_path / "corpus")
