@@ -139,16 +139,22 @@ def ranked(
     songs: Sequence[int],
     labels: Sequence[int],
 ) -> StemRanks:
-    """Ranks of the items on the diagonal of (queries, queries) cosines."""
+    """Ranks of the items on the diagonal of (queries, queries) cosines.
+
+    Of the items that are as near as the own one half are counted before it: a network to which all
+    stems are the same ranks by lot.
+    """
     alike = np.equal.outer(labels, labels)
     own: NDArray[np.float32] = np.diagonal(cosines)[:, np.newaxis]
-    better = cosines > own
+    tied = cosines == own
+    np.fill_diagonal(tied, val=False)
+    before = (cosines > own) + 0.5 * tied
     of_role = alike.sum(axis=1)
     return StemRanks(
         np.array(songs, dtype=np.int64),
         np.array(labels, dtype=np.int64),
-        (1 + better.sum(axis=1)) / max(len(labels), 1),
-        (1 + (better & alike).sum(axis=1)) / of_role,
+        (1 + before.sum(axis=1)) / max(len(labels), 1),
+        (1 + (before * alike).sum(axis=1)) / of_role,
         (1 + of_role) / (2 * of_role),
     )
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
-from engine.training.stem_jepa.check import stem_ranks
+from engine.training.stem_jepa.check import ranked, stem_ranks
 from engine.training.stem_jepa.contrast import Contrast, contrastive_loss, missing_loss
 from engine.training.stem_jepa.draws import SongArray
 from engine.training.stem_jepa.training import (
@@ -149,6 +149,18 @@ def test_only_stems_of_the_same_role_are_told_apart() -> None:
     assert float(missing_loss(swapped, tokens, roles, temperature=0.1)) > 5.0
     alone = missing_loss(swapped, tokens, torch.arange(4), temperature=0.1)
     assert float(alone) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_network_to_which_all_stems_are_the_same_ranks_by_lot() -> None:
+    songs, labels = [0, 0, 1, 1, 2], [0, 1, 0, 1, 1]
+    level = ranked(np.full((5, 5), 0.9, dtype=np.float32), songs, labels)
+    np.testing.assert_allclose(level.among_all, 3 / 5)
+    np.testing.assert_allclose(level.of_role, level.chance_of_role)
+    cosines = np.eye(5, dtype=np.float32)
+    cosines[0, 1:] = 1.0, 2.0, 1.0, 0.5  # of its role: only the one that is nearer
+    found = ranked(cosines, songs, labels)
+    assert found.among_all.tolist() == [(1 + 1 + 2 * 0.5) / 5, *4 * [1 / 5]]
+    assert found.of_role.tolist() == [2 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 3]
 
 
 def test_it_learns_which_stems_share_a_pitch(tmp_path: Path) -> None:
