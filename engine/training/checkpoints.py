@@ -106,7 +106,8 @@ class Recorded:
         number = self.number(name, least=least, most=most, default=default)
         if not number.is_integer():
             raise ValueError(f"{name} is {number}, not a whole number")
-        return int(number)
+        value = self._value(name, default)
+        return value if isinstance(value, int) else int(number)  # large ones are exact too
 
     def number(
         self, name: str, *, least: float, most: float, default: float | None = None

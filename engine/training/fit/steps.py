@@ -28,6 +28,8 @@ __all__ = ["Batches", "FitSettings", "towers_job", "train_towers"]
 _CLIP_NORM: Final = 1.0
 #: Widest tower, and the largest number of a record, that can be meant.
 _WIDEST, _MOST = 4096, 10**9
+#: Largest seed that a training may be asked for.
+_MOST_SEED: Final = 2**63 - 1
 _REPORT_STEPS: Final = 50
 #: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
 _WARM_UP, _LEAST_RATE = 0.05, 1e-3
@@ -108,7 +110,7 @@ class FitSettings:
             weight_decay=share("weight_decay"),
             rules=share("rules"),
             drum_rules=share("drum_rules"),
-            seed=count("seed"),
+            seed=count("seed", most=_MOST_SEED),
         )
 
     @property

@@ -190,6 +190,8 @@ def test_whole_numbers_are_read_within_bounds(value: Plain) -> None:
     with pytest.raises(ValueError, match="width"):
         Recorded({"width": value}).whole("width", least=0, most=100)
     assert Recorded({"width": 3.0}).whole("width", least=3, most=3) == 3
+    largest = 2**63 - 1  # a seed; as a float it is another one
+    assert Recorded({"seed": largest}).whole("seed", least=0, most=largest) == largest
 
 
 @pytest.mark.parametrize("value", [value for value in HOSTILE if value != 3.5], ids=shown)
