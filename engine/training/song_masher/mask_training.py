@@ -188,10 +188,10 @@ def _config_of(said: Recorded) -> MaskConfig:
     """
     bands, dilations = (str(said.settings.get(name)) for name in ("bands_hz", "dilations"))
     if bands != _BANDS_HZ:
-        raise ValueError(f"bands of {bands:.40} Hz, expected {_BANDS_HZ}")
+        raise ValueError(f"bands of {ascii(bands)[1:-1]:.40} Hz, expected {_BANDS_HZ}")
     steps = tuple(int(step) for step in dilations.split())
     if len(steps) > _MOST_LAYERS or not all(1 <= step <= _MOST_DILATION for step in steps):
-        raise ValueError(f"dilations {dilations:.40}")
+        raise ValueError(f"dilations {ascii(dilations)[1:-1]:.40}")
     return MaskConfig(said.whole("width", least=1, most=_MOST_WIDTH), steps)
 
 
