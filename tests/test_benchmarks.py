@@ -61,6 +61,15 @@ def test_the_documents_name_no_other() -> None:
     assert not any("python benchmarks/" in text for text in texts)
 
 
+def test_the_documents_name_files_that_are_there() -> None:
+    folders = [ROOT / name for name in ("dawlink", "engine", "tests", "benchmarks")]
+    there = {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
+    endings = {path.split("/", count)[-1] for path in there for count in range(path.count("/") + 1)}
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS if path.suffix == ".md"]
+    named = {name for text in texts for name in re.findall(r"`([\w/]+\.py)`", text)}
+    assert named <= endings
+
+
 def test_separated_songs_keep_their_analysis_and_add_up_to_the_mix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
