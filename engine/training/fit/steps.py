@@ -30,6 +30,7 @@ _CLIP_NORM: Final = 1.0
 _WIDEST, _MOST = 4096, 10**9
 #: Largest seed that a training may be asked for.
 _MOST_SEED: Final = 2**63 - 1
+#: A loss is told every so many steps.
 _REPORT_STEPS: Final = 50
 #: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
 _WARM_UP, _LEAST_RATE = 0.05, 1e-3
@@ -193,7 +194,7 @@ def towers_job(
         settings: how to train.
         teachers: whose opinion is learned too, as many as ``settings`` say.
         data_sha: names the data.
-        report: told how far it is.
+        report: told how far it is, and the loss, of the first step, the last and some between.
     """
     torch.set_num_threads(settings.threads)
     optimiser = torch.optim.AdamW(
@@ -218,7 +219,8 @@ def towers_job(
         optimiser.step()
         towers.half_precision = False
         value = float(loss.detach())
-        if report is not None and (number + 1) % _REPORT_STEPS == 0:
+        told = (number + 1) % _REPORT_STEPS == 0 or number in (0, total - 1)
+        if report is not None and told:
             report(f"step {number + 1} of {total}, loss {value:.3f}")
         return value, rate
 

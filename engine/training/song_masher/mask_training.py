@@ -116,10 +116,12 @@ def train_mash_mask(
     resume: bool = False,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
+    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
 ) -> Outcome:
     """Train and write the checkpoint ``out``; see ``engine.training.resuming``.
 
-    The history's columns are loss and norm of the gradients.
+    The history's columns are loss and norm of the gradients; ``report`` is told the number of every
+    step, how many there are, and its loss.
 
     Raises:
         UnusableInput: there are no triples, or the loss is no number any more.
@@ -137,6 +139,7 @@ def train_mash_mask(
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP_NORM)
         optimiser.step()
+        report(number + 1, training.steps, float(loss.detach()))
         return float(loss.detach()), float(norm)
 
     def metrics() -> Mapping[str, float]:

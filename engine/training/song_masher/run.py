@@ -61,13 +61,14 @@ def run(
     notes = list(sets.notes)
     for name, start in _trainers(request, plan or MasherPlan(), left, clock).items():
         tell(f"training the {name} network on {len(sets.train)} mashups")
+        report = _reporting(name, tell)
         try:
-            outcomes[name] = start(sets, device, request.resume)
+            outcomes[name] = start(sets, device, request.resume, report)
         except UsageError as error:
             if error.code != "resume_mismatch" or not outcomes:
                 raise  # the first network says which run is meant; the others follow it
             notes.append(f"{error.message} The {name} network is trained anew.")
-            outcomes[name] = start(sets, device, False)
+            outcomes[name] = start(sets, device, False, report)
     return TrainReport(
         checkpoint=request.out,
         finished=all(outcome.finished for outcome in outcomes.values()),
@@ -81,8 +82,16 @@ def run(
     )
 
 
-#: Mashups, a device, and whether to go on from an earlier run.
-_Start = Callable[[MashupSets, str, bool], Outcome]
+#: Told the number of a step, how many there are, and its loss.
+_Report = Callable[[int, int, float], None]
+#: Mashups, a device, whether to go on from an earlier run, and who is told of every step.
+_Start = Callable[[MashupSets, str, bool, _Report], Outcome]
+
+
+def _reporting(name: str, tell: Tell) -> _Report:
+    return lambda step, steps, loss: tell(
+        f"training the {name} network: step {step} of {steps}, loss {loss:.3g}"
+    )
 
 
 def _trainers(
@@ -97,7 +106,7 @@ def _trainers(
         if request.mended:
             network = replace(network, defects=Defects.none())
         asked = replace(training, network=network, seed=request.seed, epochs=epochs)
-        return lambda sets, device, resume: train_song_masher(
+        return lambda sets, device, resume, report: train_song_masher(
             sets.train,
             asked,
             out=out,
@@ -107,9 +116,10 @@ def _trainers(
             resume=resume,
             clock=clock,
             device=device,
+            report=report,
         )
 
-    def mask(sets: MashupSets, device: str, resume: bool) -> Outcome:
+    def mask(sets: MashupSets, device: str, resume: bool, report: _Report) -> Outcome:
         return train_mash_mask(
             sets.train,
             replace(plan.mask, seed=request.seed),
@@ -120,6 +130,7 @@ def _trainers(
             resume=resume,
             clock=clock,
             device=device,
+            report=report,
         )
 
     return {

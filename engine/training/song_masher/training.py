@@ -137,10 +137,12 @@ def train_song_masher(
     resume: bool = False,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
+    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
 ) -> Outcome:
     """Train one network and write the checkpoint ``out``; see ``engine.training.resuming``.
 
-    The history's columns are loss and epoch.
+    The history's columns are loss and epoch; ``report`` is told the number of every step, how many
+    there are, and its loss.
 
     Raises:
         UnusableInput: there are no triples, or the loss is no number any more.
@@ -151,6 +153,7 @@ def train_song_masher(
     trained = [weights for weights in model.parameters() if weights.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=training.rate)
     per_epoch = math.ceil(len(triples) / training.batch)
+    steps = training.epochs * per_epoch
 
     @functools.lru_cache(maxsize=_KEPT)
     def example(index: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,6 +172,7 @@ def train_song_masher(
         loss = functional.mse_loss(model(first, second), mix)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         optimiser.step()
+        report(number + 1, steps, float(loss.detach()))
         return float(loss.detach()), float(epoch)
 
     def metrics() -> Mapping[str, float]:
@@ -181,7 +185,7 @@ def train_song_masher(
         model=model,
         optimiser=optimiser,
         step=step,
-        steps=training.epochs * per_epoch,
+        steps=steps,
         columns=("loss", "epoch"),
         settings=_record(training),
         data_sha=data_sha,

@@ -169,7 +169,10 @@ def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus", [made_up_song(seed) for seed in range(9)], val=2)
     material = opened(tmp_path, tmp_path / "corpus")
     out = tmp_path / "fit.safetensors"
-    first = train_fit(material, out, settings=FEW)
+    told: list[str] = []
+    first = train_fit(material, out, settings=FEW, report=told.append)
+    for steps in ("teacher 2 of 2: step 1 of 3, loss", "step 1 of 4, loss", "step 4 of 4, loss"):
+        assert any(text.startswith(steps) for text in told)  # however short it is
     before = out.read_bytes()
     again = train_fit(material, out, settings=FEW, resume=True, minutes=1e-9)
     assert again.finished

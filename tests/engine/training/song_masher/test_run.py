@@ -59,7 +59,12 @@ def test_from_folders_to_three_checkpoints(data: Path, tmp_path: Path) -> None:
     assert load_song_masher(tmp_path / "m-phase.safetensors").config.part == "phase"
     assert load_mask_network(tmp_path / "m-mask.safetensors").config.width == 4
     assert {"magnitude_test_loss", "phase_test_loss", "mask_train_loss"} <= report.metrics.keys()
-    assert len(told) == 1 + 3
+    for name in ("magnitude", "phase", "mask"):
+        steps = [text for text in told if text.startswith(f"training the {name} network: step")]
+        made = [text.split("step ")[1].split(", loss ")[0] for text in steps]
+        assert made == ["1 of 2", "2 of 2"]
+        assert all(float(text.split("loss ")[1]) > 0.0 for text in steps)
+    assert len(told) == 1 + 3 * (1 + 2)
 
 
 def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
