@@ -78,11 +78,12 @@ def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
 
 @dataclass(frozen=True, eq=False)
 class SplitSongs:
-    """Songs to train on, songs held out, and what a person should know."""
+    """Songs to train on, songs held out, what a person should know, and compositions for tests."""
 
     train: MashupDB
     held_out: MashupDB
     notes: tuple[str, ...] = ()
+    tests: frozenset[str] = frozenset()
 
 
 def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) -> SplitSongs:
@@ -119,6 +120,7 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
         MashupDB(train),
         MashupDB(tuple(song for song in usable if song.id in held_out)),
         (left_out,) if tests else (),
+        _listed_for_tests(data),
     )
 
 
@@ -126,6 +128,12 @@ def _listed(data: Sequence[Path]) -> dict[str, Split]:
     """What each rendered song may be used for, by id."""
     rows = (song for folder in data for song in read_listing(folder))
     return strictest((song.song_id, song.split) for song in rows)
+
+
+def _listed_for_tests(data: Sequence[Path]) -> frozenset[str]:
+    """Compositions of which a song is listed for tests, whether it can be used or not."""
+    rows = (song for folder in data for song in read_listing(folder))
+    return frozenset(song.group for song in rows if song.split == "test")
 
 
 def strictest(said: Iterable[tuple[str, Split]]) -> dict[str, Split]:

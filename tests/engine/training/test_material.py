@@ -103,6 +103,7 @@ def test_compositions_of_several_libraries_have_one_split(tmp_path: Path) -> Non
     got = split_songs(material.db, folders, share=0.2, seed=0)
     assert sorted(song.group for song in got.train.songs) == ["a", "b", "c", "d"]
     assert [song.group for song in got.held_out.songs] == ["X", "X"]
+    assert got.tests == {"T"}
     assert got.notes == ("2 songs are listed for tests and left out",)
 
 

@@ -13,13 +13,13 @@ from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
 from engine.training.checkpoints import load_checkpoint
-from engine.training.material import SplitSongs, open_material
+from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
 from engine.training.mix_nets.crops import make_crops
 from engine.training.requests import TrainRequest, pick_device
 from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_db
-from tests.engine.training.heard import list_songs
+from tests.engine.training.heard import list_songs, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus, write_named
 
 
@@ -67,6 +67,25 @@ def test_notes_are_learned_from_without_an_index_and_without_what_is_held_out(
     training = {song.group for song in corpus_notes(corpus).songs if song.split == "train"}
     assert "4" in training
     assert {song.group for song in drawn.songs} == training - {"4"}
+
+
+def test_notes_of_what_a_library_lists_for_tests_are_not_learned_from(
+    library: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "midi"
+    write_corpus(corpus, [made_up_song(seed) for seed in range(5)], val=0)
+    with Library.open(library) as opened:
+        rows = opened.songs()
+    said = [("a", "train"), ("b", "train"), ("g3", "test"), ("g4", "val"), ("c", "train")]
+    said.append(("g1", "test"))  # the one without anything to sing over
+    write_splits(library, sorted(rows, key=lambda row: row.title), said)
+    request = TrainRequest(
+        "premixnet", (library,), tmp_path / "pre.safetensors", device="cpu", notes=(corpus,)
+    )
+    db = open_material([library], tmp_path / "work", tell=silent).db
+    parts = split_songs(db, [library], share=0.2, seed=0)
+    _, drawn = mix_run._material(request, parts, silent)
+    assert {song.group for song in drawn.songs} == {"g0", "g2"}
 
 
 def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
