@@ -2,11 +2,11 @@
 
 Only audio is needed, no beats and no keys: every song becomes one file of (4, samples) half
 precision at 16 kHz beside the checkpoint, and the next run finds it there. A song is named by its
-decoded stems, in a folder and in a library alike, so what is given both ways counts once. One song
-in ten is held out (by its title, so it stays out when songs are added, in any encoding) and gives
-the metrics; a library of rendered songs says itself which songs are for training and which for
-validation or tests. The statistics that normalise the input are measured on the songs that are
-trained on.
+decoded stems, in a folder and in a library alike, so what is given both ways counts once. One
+composition in ten is held out (by its title, so it stays out when songs are added, in any encoding)
+and gives the metrics; a library of rendered songs says itself which songs are variants of one
+composition, and which are for training and which for validation or tests. The statistics that
+normalise the input are measured on the songs that are trained on.
 
 On a CPU the network is the small preset; on a GPU it is the published one with its schedule.
 """
@@ -40,7 +40,7 @@ from engine.models.stem_jepa.network import JEPA_ROLES, LABELS
 from engine.theory import Role
 from engine.training.deadline import Deadline
 from engine.training.material import strictest
-from engine.training.midi_audio.listing import read_listing
+from engine.training.midi_audio.listing import ListedSong, read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 from engine.training.stem_jepa.draws import ACTIVE_PEAK, SongArray, draw_batch, song_array
@@ -71,21 +71,21 @@ class _Source:
         files: names what it is read from.
         read: its stems by label.
         key: names its audio; empty where only reading tells.
-        split: what a list says of it.
+        listed: what a list says of it and its composition.
     """
 
     title: str
     files: str
     read: Callable[[], Mapping[Role, Waveform]]
     key: str = ""
-    split: Split | None = None
+    listed: ListedSong | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Song:
-    """A song that can be drawn from."""
+    """A song that can be drawn from; ``group`` names its composition."""
 
-    title: str
+    group: str
     samples: SongArray
     is_held_out: bool
 
@@ -100,7 +100,7 @@ def run(
     """Train, as ``request`` says; ``training`` is the device's preset when None.
 
     Raises:
-        UnusableInput: fewer than two usable songs.
+        UnusableInput: usable songs of fewer than two compositions.
         UsageError: a run to go on with that was another.
         MissingDependency: no such device.
         SomeItemsFailed: the minutes were over before all songs were read.
@@ -111,13 +111,14 @@ def run(
     preparing = deadline.telling(tell)
     found = _songs(request, preparing, notes)
     songs = {key: found[key].samples for key in sorted(found)}
-    first = [key for key in songs if found[key].title == found[next(iter(songs))].title]
+    first = [key for key in songs if found[key].group == found[next(iter(songs))].group]
     held_out = [key for key in songs if found[key].is_held_out] or first
     train = [songs[key] for key in songs if key not in held_out]
     if not train:
         why = f" {notes[0]}" if notes else ""
         raise UnusableInput(
-            f"Two songs with two stems or more are needed, there are {len(songs)}.{why}",
+            "Songs of two compositions, with two stems or more each, are needed; "
+            f"there are {len({song.group for song in found.values()})}.{why}",
             hint="Give folders in which each song is a folder of files named by role.",
             code="no_songs",
         )
@@ -180,16 +181,19 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
 def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _Song]:
     """Every song with two stems or more by its key, read from the folder beside the checkpoint.
 
-    Of several words on one song or one title the strictest holds; those for tests take no part.
+    Of several words on one song, one title or one composition the strictest holds; those for tests
+    take no part.
     """
     folder = request.out.with_name(f"{request.out.stem}-audio")
     found: dict[str, tuple[str, SongArray]] = {}
+    groups: dict[str, str] = {}
     said: list[tuple[str, Split]] = []
     for number, source in enumerate(_sources(request.data, notes), 1):
-        named = source.title.casefold()
-        if source.split is not None:
-            said += [(named, source.split), (source.key, source.split)]
-        if source.split == "test":
+        named, listed = source.title.casefold(), source.listed
+        if listed is not None:
+            said += [(name, listed.split) for name in (source.key, named, listed.group)]
+            groups |= {source.key: listed.group, named: listed.group}
+        if listed is not None and listed.split == "test":
             notes.append(f"{source.title}: listed for tests, left out")
             continue
         tell(f"reading song {number}: {source.title}")
@@ -205,16 +209,17 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
     split_of = strictest(said)
     songs: dict[str, _Song] = {}
     for key, (title, samples) in found.items():
-        words = [(key, split_of[name]) for name in (key, title) if name in split_of]
+        group = groups.get(key) or groups.get(title, title)
+        words = [(key, split_of[name]) for name in (key, title, group) if name in split_of]
         split = strictest(words).get(key)
         if split != "test":
-            songs[key] = _Song(title, samples, split == "val" if split else _is_drawn(title))
+            songs[key] = _Song(group, samples, split == "val" if split else _is_drawn(group))
     return songs
 
 
-def _is_drawn(title: str) -> bool:
-    """Whether the lot says that a song is held out."""
-    return int(_digest([title])[:8], 16) % HELD_OUT == 0
+def _is_drawn(group: str) -> bool:
+    """Whether the lot says that a composition is held out."""
+    return int(_digest([group])[:8], 16) % HELD_OUT == 0
 
 
 def _stored(folder: Path, source: _Source) -> tuple[str, NDArray[np.float16]]:
@@ -283,20 +288,20 @@ def _of_plan(plan: SourcePlan) -> _Source:
 
 def _of_library(folder: Path) -> Iterator[_Source]:
     """Songs that can be read until the next one is asked for: the library stays open so long."""
-    splits: Mapping[str, Split] = {song.song_id: song.split for song in read_listing(folder)}
+    listed = {song.song_id: song for song in read_listing(folder)}
     with Library.open(folder, create=False) as library:
         for song in library.songs():
-            yield _of_song(library, song, splits.get(song.id))
+            yield _of_song(library, song, listed.get(song.id))
 
 
-def _of_song(library: Library, song: SongRow, split: Split | None) -> _Source:
+def _of_song(library: Library, song: SongRow, listed: ListedSong | None) -> _Source:
     stems = _labelled({stem.role: stem for stem in library.stems(song.id, tuple(LABELS))})
     key = _key({label: stem.audio.sha for label, stem in stems.items()})
 
     def read() -> Mapping[Role, Waveform]:
         return {label: library.waveform(stem) for label, stem in stems.items()}
 
-    return _Source(song.title, song.id, read, key, split)
+    return _Source(song.title, song.id, read, key, listed)
 
 
 def _labelled(stems: Mapping[Role, _Stem]) -> dict[Role, _Stem]:

@@ -20,6 +20,7 @@ from engine.training.requests import TrainRequest
 from engine.training.stem_jepa.run import run
 from engine.training.stem_jepa.training import JepaTraining, load_stem_jepa
 from tests.engine.library.songs import song
+from tests.engine.training.heard import write_splits
 
 RATE = 8000
 TINY = JepaTraining(
@@ -248,6 +249,44 @@ def test_a_rendered_library_says_what_is_for_training(tmp_path: Path) -> None:
     (tmp_path / "jepa-audio").rename(tmp_path / "elsewhere")
     run(request, unheard, training=TINY)
     assert len(list((tmp_path / "jepa-audio").glob("*.npy"))) == 3
+
+
+def test_variants_of_one_composition_are_on_one_side(tmp_path: Path) -> None:
+    """Their titles differ; the list says whose they are."""
+    rng = np.random.default_rng(1)
+    folders = [tmp_path / name for name in ("a", "b")]
+    rows = []
+    for seed, folder in enumerate((*folders, folders[1])):
+        with Library.open(folder) as library:
+            plain = song(seed, roles=("drums", "vocals"))
+            stems = tuple(
+                NewStem(stem.role, Waveform(rng.uniform(-0.5, 0.5, (1, RATE)).astype("f4"), RATE))
+                for stem in plain.stems
+            )
+            rows.append(library.add_song(replace(plain, stems=stems)))
+    seen: list[tuple[int, int]] = []
+
+    def trained(songs: list[object], training: object, **options: list[object]) -> object:
+        seen.append((len(songs), len(options["validation"])))
+        raise KeyboardInterrupt
+
+    def split(*splits: str) -> tuple[int, int]:
+        """Songs to train on and held out, when two of the three are one composition."""
+        write_splits(folders[0], rows[:1], [("one", splits[0])])
+        write_splits(folders[1], rows[1:], [("one", splits[1]), ("two", splits[2])])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("engine.training.stem_jepa.run.train_stem_jepa", trained)
+            for order in (folders, folders[::-1]):
+                with pytest.raises(KeyboardInterrupt):
+                    run(asked(tmp_path, *order), unheard, training=TINY)
+        first, second = seen[-2:]
+        assert first == second
+        return first
+
+    assert split("val", "train", "train") == (1, 2)
+    assert sorted(split("train", "train", "train")) == [1, 2]  # the first one is held out whole
+    with pytest.raises(UnusableInput, match="there are 1"):
+        split("test", "train", "train")
 
 
 def test_what_cannot_be_used_is_named(data: Path, tmp_path: Path) -> None:
