@@ -145,7 +145,9 @@ def _trained(
     deadline = Deadline(request.minutes)
     if request.model not in READ_NOTES:
         from engine.training.midi_audio.training import rendered_request
+        from engine.training.requests import pick_device
 
+        pick_device(request.device)  # one that is not there is said before hours of rendering
         preparing = deadline.telling(tell)
         request, notes = rendered_request(request, preparing, limit_songs=limit_songs)
         if request.notes:
@@ -183,11 +185,14 @@ def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
 
     Raises:
         MissingDependency: what is to be gone on from is no checkpoint of this model.
+        UsageError: it was begun with another seed, with which other songs are rendered.
     """
-    from engine.training.resuming import has_earlier_run, is_unfinished, load_to_resume
+    from engine.training.resuming import check_seed, has_earlier_run, is_unfinished, load_to_resume
 
     if request.resume and request.out.is_file():
         load_to_resume(request.out, request.model)
+    if request.resume and request.model not in READ_NOTES:
+        check_seed(request.out, request.model, request.seed)
     if request.resume and not has_earlier_run(request.out):
         return (f"There is no earlier run of {request.out} to go on from; it begins now.",)
     if not request.resume and is_unfinished(request.out):

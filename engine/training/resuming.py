@@ -44,6 +44,7 @@ __all__ = [
     "Job",
     "Outcome",
     "check_same_run",
+    "check_seed",
     "gone_state",
     "has_earlier_run",
     "is_unfinished",
@@ -224,6 +225,22 @@ def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_s
         raise other_run(f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.")
 
 
+def check_seed(out: Path, kind: str, seed: int) -> None:
+    """Make sure that what an earlier run left was begun with this seed, if there is anything.
+
+    Everything else is checked by :func:`run_job`; other seeds would ask for other preparations.
+
+    Raises:
+        UsageError: it was not.
+        MissingDependency: what it left is damaged, of another kind or newer.
+    """
+    source = _last_file(out)
+    if not source.is_file():
+        return
+    if load_to_resume(source, kind).info.settings.get("seed", seed) != seed:
+        raise other_run(f"{source} was begun otherwise; changed: seed.")
+
+
 def other_run(message: str) -> UsageError:
     """The error of a run that cannot be gone on with, because it was another."""
     return UsageError(
@@ -309,19 +326,24 @@ class _Before:
 
 def _restored(job: Job, out: Path) -> _Before | None:
     """Put the network and the optimiser where an earlier run left them; None without one."""
-    state = resume_path(out)
-    source = state if state.is_file() else out
+    source = _last_file(out)
     if not source.is_file():
         return None
     checkpoint = load_to_resume(source, job.kind)
     check_same_run(checkpoint, job.settings, job.data_sha)
     history = _history_in(checkpoint, job)
     if source == out and 0 < len(history) < job.steps:
-        raise gone_state(state, out)
+        raise gone_state(resume_path(out), out)
     load_weights(job.model, checkpoint, prefix=_MODEL)
     _restore_moments(job.optimiser, checkpoint)
     is_done = source == out and len(history) == job.steps
     return _Before(history, is_done, checkpoint.info.metrics)
+
+
+def _last_file(out: Path) -> Path:
+    """What an earlier run would be gone on from: its state while it is unfinished."""
+    state = resume_path(out)
+    return state if state.is_file() else out
 
 
 def _history_in(checkpoint: Checkpoint, job: Job) -> list[tuple[float, ...]]:

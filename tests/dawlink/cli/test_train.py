@@ -54,7 +54,8 @@ def test_options_reach_the_trainer(
     assert "a note" in ran.err
     assert any("no earlier run" in note for note in ran.document["notes"])
     assert "no earlier run" in ran.err
-    (tmp_path / "x.resume.safetensors").touch()
+    state, seed = tmp_path / "x.resume.safetensors", {"seed": 0}
+    save_checkpoint(state, {"a": torch.zeros(1)}, info=CheckpointInfo("postmixnet", seed))
     again = dawlink(
         *("train", "postmixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors"),
         *("--resume", "--json"),
@@ -158,6 +159,38 @@ def test_what_lies_there_is_said_before_the_work(
     (tmp_path / "song" / "drums.wav").touch()
     (tmp_path / "song" / "score.mid").touch()
     assert any("1 MIDI file" in note for note in dawlink(*command).document["notes"])
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No song may be rendered, and there is no GPU."""
+
+    def rendered(*_arguments: object, **_options: object) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr("engine.training.midi_audio.training.rendered_request", rendered)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("unrendered")
+@pytest.mark.parametrize("model", [name for name in command.TRAINERS if name != "fit"])
+def test_a_device_that_is_not_there_is_said_before_songs_are_rendered(
+    dawlink: Command, tmp_path: Path, model: str
+) -> None:
+    for device in ("cuda", "mps"):
+        ran = dawlink("train", model, "--data", tmp_path, "--device", device, "--json")
+        refused(ran, 4, "no_device", device, "--device cpu")
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_another_seed_is_said_before_songs_are_rendered(dawlink: Command, tmp_path: Path) -> None:
+    out, state = tmp_path / "x.safetensors", tmp_path / "x.resume.safetensors"
+    resumed = ("train", "premixnet", "--data", tmp_path, "--out", out, "--resume", "--json")
+    for path, seed in ((out, 3), (state, 4)):  # the state of a later run counts
+        info = CheckpointInfo("premixnet", {"seed": seed})
+        save_checkpoint(path, {"a": torch.zeros(1)}, info=info)
+        refused(dawlink(*resumed, "--seed", 7 - seed), 2, "resume_mismatch", path.name, "seed")
 
 
 def test_what_cannot_be_written_is_said_first(dawlink: Command, tmp_path: Path) -> None:
