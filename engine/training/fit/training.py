@@ -17,6 +17,7 @@ may be given as data, and how it is split, says :mod:`engine.training.fit.materi
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,9 +117,9 @@ def train_fit(
 
 
 def _taught_before(out: Path, settings: FitSettings) -> int:
-    """How many teachers are done."""
+    """How many teachers are done, one after another."""
     paths = (teacher_path(out, settings.of_teacher(n).seed) for n in range(settings.teachers))
-    return sum(path.is_file() for path in paths)
+    return sum(1 for _ in itertools.takewhile(Path.is_file, paths))
 
 
 @dataclass(frozen=True, eq=False)

@@ -157,12 +157,13 @@ def test_a_run_that_goes_on_makes_a_step_whatever_the_minutes(tmp_path: Path) ->
     material = opened(tmp_path, tmp_path / "corpus")
     out = tmp_path / "fit.safetensors"
     few = replace(FEW, steps=1, schedule=1, lessons=1, judge_steps=1)
-    runs = [
-        train_fit(material, out, settings=few, minutes=1e-9, resume=number > 0)
-        for number in range(4)
-    ]
-    assert [run.steps_done for run in runs] == [1, 2, 3, 4]
-    assert [run.finished for run in runs] == [False, False, False, True]
+    runs = []
+    for number in range(5):
+        if number == 2:
+            teacher_path(out, 0).unlink()  # is made again
+        runs.append(train_fit(material, out, settings=few, minutes=1e-9, resume=number > 0))
+    assert [run.steps_done for run in runs] == [1, 2, 2, 3, 4]
+    assert [run.finished for run in runs] == [False, False, False, False, True]
 
 
 def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
