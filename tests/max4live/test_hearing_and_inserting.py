@@ -186,6 +186,38 @@ def test_a_clip_that_was_moved_meanwhile_gets_its_stems_where_it_lies(tmp_path: 
     assert {clip["start_time"] for clip in made_clips(play(text, tmp_path))} == {132}
 
 
+def test_a_start_marker_moved_in_a_looped_clip_moves_the_stems(tmp_path: Path) -> None:
+    long = "liveReads = function () { return {bpm: 97, seconds: 24}; };"
+    moved = "set[20].values.start_marker = 2;"  # the loop, from beat 4 on, then starts at song 66
+    for again in ("", "click('suggest'); understand(); hits(3); click('row', 1);"):
+        text = scenario(ARRANGED, long, PICKED, moved, again, "click('insert');", RENDERED)
+        assert {clip["start_time"] for clip in made_clips(play(text, tmp_path))} == {66}
+    heard = scenario(ARRANGED, PICKED, moved, "click('audition', 1);", LOOP_READY)
+    assert (66 + play(heard, tmp_path).sound()[1][3]) % 32 == pytest.approx(0)
+
+
+@pytest.mark.parametrize("what", ["loop_end = 12", "loop_start = 6", "pitch_coarse = 1"])
+@pytest.mark.parametrize("button", ["'insert'", "'audition', 1"])
+def test_a_clip_that_is_another_one_now_has_to_be_asked_for_again(
+    what: str, button: str, tmp_path: Path
+) -> None:
+    text = scenario(PICKED, f"set[20].values.{what}; click({button});")
+    played = play(text, tmp_path)
+    assert not played.sent("/dawlink/render")
+    assert not played.sent("/dawlink/audition")
+    assert played.shown("message") == "The clip was changed. Press Suggest again."
+    assert played.shown("audition") == 0
+    anew = "click('suggest'); understand(); hits(3); click('row', 1); click('insert');"
+    assert len(play(text + anew, tmp_path).sent("/dawlink/render")) == 1
+
+
+def test_a_gain_that_was_changed_meanwhile_is_told(tmp_path: Path) -> None:
+    louder = "set[20].values.gain_display_string = '3.0 dB';"
+    played = play(scenario(PICKED, louder, "click('insert');", RENDERED), tmp_path)
+    assert played.sent("/dawlink/clip")[-1][6] == pytest.approx(3)
+    assert played.shown("message") == "Inserted."
+
+
 def test_a_clip_deleted_without_a_word_gets_nothing(tmp_path: Path) -> None:
     """As with Follow off, when nobody looks at what is selected."""
     gone = "delete set[20]; set[11].lists.clip = [];"

@@ -132,6 +132,17 @@ def test_an_arrangement_clip_gets_its_stems_at_its_own_place(
         assert worst_ms(live, clips, 32.0, fewest=10) < ON_GRID_MS
 
 
+def test_a_scene_made_above_the_clip_moves_its_stems_too(device_in: Start, live: LiveSet) -> None:
+    vocal = select_vocal(live, studio.synthesised())
+    with device_in(live) as device:
+        suggest(device)
+        live.song.create_scene(0)
+        insert(device)
+        rows = [list(clip._track.clip_slots).index(clip._slot) for clip in made_clips(live)]
+        assert rows == [3, 3]
+        assert vocal._track.clip_slots[3].clip is vocal
+
+
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
 def test_bars_begin_where_the_clips_own_bars_do(
     device_in: Start, live: LiveSet, from_beat: float

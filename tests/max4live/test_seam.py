@@ -23,6 +23,7 @@ TROUBLES = [
     "midi",
     "recording",
     "deleted",
+    "altered",
     "noFile",
     "nothing",
     "unsaved",

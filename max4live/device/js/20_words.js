@@ -11,6 +11,7 @@ var Words = {
     oldDevice: "Engine and device do not fit. Run: dawlink device install.",
     none: "Select an audio clip.",
     deleted: "The clip was deleted. Select another one.",
+    altered: "The clip was changed. Press Suggest again.",
     midi: "This is a MIDI clip. Select an audio clip.",
     recording: "This clip is being recorded. Stop, then press Suggest.",
     noFile: "This clip has no file. Select another one.",

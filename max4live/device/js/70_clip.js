@@ -69,14 +69,39 @@ var Clip = (function () {
         Picture.say(gone ? Words.deleted : Words.none);
     }
 
-    // The clip where it lies now, it may have been moved; null when it has gone.
+    // Why there is nothing to hear or insert: the clip has gone, or is another one now.
+    function missed() {
+        if (now && now.altered && Live.point(Live.object("clip"), now.id)) {
+            Picture.say(Words.altered);
+        } else {
+            nothing();
+        }
+    }
+
+    // The clip where it lies now, it may have been moved or trimmed; null when it has gone. Its
+    // gain is told again. `altered` says that the suggestions were made for something else.
     function fresh() {
         var api = Live.object("clip");
+        var read;
         if (!now || !now.clipId || !Live.point(api, now.id)) {
             return null;
         }
-        now.startTime = now.arranged ? Live.number(api, "start_time") : 0;
+        read = readClip(api, now.id);
+        now.altered = heard(now) !== heard(read);
+        if (!now.altered) {
+            now.startTime = read.startTime;
+            now.playsFrom = read.playsFrom;
+            now.scene = read.scene;
+            tellGain(read.gain);
+        }
         return now;
+    }
+
+    function tellGain(gain) {
+        if (now.gain !== gain) {
+            now.gain = gain;
+            send();
+        }
     }
 
     function readClip(api, id) {
@@ -175,8 +200,14 @@ var Clip = (function () {
     }
 
     function signature(read) {
-        return [read.id, read.path, read.warped, read.start, read.end, read.pitch, read.gain,
-            read.arranged, read.startTime, read.markers.join(" ")].join(" ");
+        return [read.id, heard(read), read.gain, read.arranged, read.startTime,
+            read.playsFrom].join(" ");
+    }
+
+    // What suggestions are made for.
+    function heard(read) {
+        return [read.path, read.warped, read.start, read.end, read.pitch,
+            (read.markers || []).join(" ")].join(" ");
     }
 
     function introduce() {
@@ -300,6 +331,6 @@ var Clip = (function () {
         path: function () { return now ? now.path : ""; },
         now: function () { return now && now.clipId ? now : null; },
         fresh: fresh,
-        missed: nothing
+        missed: missed
     };
 }());

@@ -30,6 +30,12 @@ var Audition = (function () {
     function ask() {
         var one = Results.picked();
         var bars = Math.max(1, Math.min(BARS[chosen.bars] || 8, Math.floor(one.bars) || 1));
+        var clip = Clip.fresh();
+        if (!clip || clip.altered) {
+            stop();
+            Clip.missed();
+            return;
+        }
         Session.tell();
         Requests.cancel(running);
         loop = {
@@ -39,7 +45,7 @@ var Audition = (function () {
         Picture.say(Words.auditionComing);
         running = Requests.send(
             "/dawlink/audition",
-            [[one.ids, Clip.now().clipId, Requests.real(bars), chosen.withClip]],
+            [[one.ids, clip.clipId, Requests.real(bars), chosen.withClip]],
             { done: rendered, failed: failed, patient: true }
         );
     }

@@ -21,7 +21,7 @@ var Insert = (function () {
             return;
         }
         clip = Clip.fresh();
-        if (!clip) {
+        if (!clip || clip.altered) {
             Clip.missed();
             return;
         }

@@ -45,6 +45,22 @@ class SelectedClip:
         """Beat of the arrangement on which it lies now; 0 in a slot."""
         return float(self.clip.start_time) if self.arranged else 0.0
 
+    @property
+    def heard(self) -> tuple[object, ...]:
+        """What suggestions are made for."""
+        return (self.path, self.warped, self.start, self.end, self.pitch, tuple(self.markers))
+
+    def read_again(self) -> SelectedClip:
+        """The clip where it lies now: it may have been moved or trimmed.
+
+        Raises:
+            Refused: the suggestions were made for something else.
+        """
+        now = SelectedClip(self.clip)
+        if now.heard != self.heard:
+            raise Refused("The clip was changed. Press Suggest again.")
+        return now
+
     def check_alive(self) -> None:
         """Refuses when the clip was deleted meanwhile."""
         if self.clip == None:  # noqa: E711 - a deleted object equals None and is not None

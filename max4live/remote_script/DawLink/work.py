@@ -169,8 +169,12 @@ class Work:
 
     def _inserting(self, one: Suggestion, clip: SelectedClip, *, trying: bool) -> Job:
         song = self._song()
+        told, clip = clip, clip.read_again()
         project = project_folder(song, clip.path)
         self._asking.tell_session(song, clip.path)
+        if clip.gain_db != told.gain_db:
+            self._clip_id = yield from self._asking.introduce(clip)
+        self._clip = clip
         bar_beats = 4.0 * song.signature_numerator / song.signature_denominator
         tempo_bpm = float(song.tempo)
         # An unwarped clip's bars keep their seconds when the set changes its tempo.

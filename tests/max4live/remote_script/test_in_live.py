@@ -144,6 +144,36 @@ def test_a_clip_that_was_moved_gets_its_stems_where_it_lies(
         assert [clip.start_time for clip in made_clips(live)] == [64.0, 64.0]
 
 
+def test_a_clip_that_is_another_one_now_has_to_be_asked_for_again(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised(), arranged_at=32.0)
+    with script_in(live) as surface:
+        suggest(surface)
+        vocal._start, vocal._start_time = 2.0, 34.0  # its left edge was dragged
+        command(surface, "insert")
+        assert surface.messages == ["dawlink: The clip was changed. Press Suggest again."]
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        bars = [(clip.start_time - 32.0) / 4 for clip in made_clips(live)]
+        assert bars == pytest.approx(np.round(bars), abs=1e-4)
+
+
+def test_a_start_marker_moved_in_a_looped_clip_moves_the_stems(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised(), arranged_at=32.0)
+    vocal.looping = True
+    with script_in(live) as surface:
+        suggest(surface)
+        vocal.start_marker = 2.0
+        vocal.gain = 0.5
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        assert [clip.start_time for clip in made_clips(live)] == [30.0, 30.0]
+
+
 def test_another_metre_after_the_suggestion_bends_no_stem(script_in: Start, live: LiveSet) -> None:
     """The file has the beats that the engine rendered, whatever a bar of the set is by then."""
     select_vocal(live, studio.synthesised(), arranged_at=32.0)
