@@ -236,7 +236,28 @@ def test_a_render_of_other_beats_is_tied_to_those(tmp_path: Path) -> None:
     odd = "set[1].values.signature_numerator = 5; set[1].values.signature_denominator = 8;"
     played = play(scenario(reads, odd, PICKED, "click('insert');", other), tmp_path)
     assert {(clip["warping"], clip["loop_end"]) for clip in made_clips(played)} == {(1, 16)}
-    assert played.shown("message") == "Inserted."
+    assert played.shown("message") == "Inserted. In 5/8 dawlink counts bars of 4 quarters."
+
+
+def test_a_loop_has_the_bars_that_the_engine_counts(tmp_path: Path) -> None:
+    for first, quarters in ((4, 4), (3, 3), (13, 4)):  # 13/4 is too long for it
+        counted = f"set[1].values.signature_numerator = {first}; {PICKED}"
+        odd = """
+            set[1].values.signature_numerator = 7; set[1].values.signature_denominator = 8;
+            changed_in_live('signature_numerator');
+            hear("/dawlink/error", 0, 1, "bad_signature", "7/8 is no metre.");
+        """
+        text = scenario(counted, odd, "click('audition', 1);", LOOP_READY)
+        played = play(text, tmp_path)
+        assert played.sound()[1][1] == 8 * quarters
+        assert f"In 7/8 dawlink counts bars of {quarters} quarters." in str(played.shown("message"))
+
+
+def test_an_odd_metre_is_told_with_the_suggestions(tmp_path: Path) -> None:
+    odd = "set[1].values.signature_numerator = 7; set[1].values.signature_denominator = 8;"
+    assert play(scenario(odd, PICKED), tmp_path).shown("message") == (
+        "Pick one, then Audition or Insert. In 7/8 dawlink counts bars of 4 quarters."
+    )
 
 
 def test_a_tempo_that_changed_while_it_was_rendered_is_rendered_anew(tmp_path: Path) -> None:

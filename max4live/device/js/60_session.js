@@ -6,6 +6,8 @@
 var Session = (function () {
     var now = { tempo: 120, numerator: 4, denominator: 4, root: -1, scale: "Major", project: "" };
     var told = {};
+    var bar = 4; // quarters that the engine counts in a bar
+    var LONGEST_BAR = 12; // that it takes
     var playing = 0;
     var homeless = false; // the engine cannot use the project's folder
 
@@ -53,8 +55,21 @@ var Session = (function () {
         read();
         say("/dawlink/set/tempo", [Requests.real(now.tempo)]);
         say("/dawlink/set/signature", [now.numerator, now.denominator]);
+        bar = wholeBar() || bar;
         say("/dawlink/set/key", [now.root, now.scale]);
         say("/dawlink/set/project", [now.project]);
+    }
+
+    // Quarters of the set's bar; 0 where the engine refuses it and keeps its own.
+    function wholeBar() {
+        var quarters = now.numerator * 4 / now.denominator;
+        return quarters === Math.floor(quarters) && quarters <= LONGEST_BAR ? quarters : 0;
+    }
+
+    // What a person has to know of the metre, behind another sentence.
+    function metre() {
+        return wholeBar() ? "" : " In " + now.numerator + "/" + now.denominator +
+            " dawlink counts bars of " + bar + " quarters.";
     }
 
     function say(address, args) {
@@ -79,16 +94,17 @@ var Session = (function () {
         read: read,
         tell: tell,
         refused: refused,
-        forget: function () { told = {}; },
+        forget: function () { told = {}; bar = 4; },
         tempo: function () { return now.tempo; },
-        barBeats: function () { return now.numerator * 4 / now.denominator; },
+        barBeats: function () { return bar; },
+        metre: metre,
         playing: function () { return playing === 1; },
         // Where inserted files lie, as far as a person has to be told.
         inserted: function () {
             if (setPath(Live.object("song")) === "") {
-                return Words.unsaved;
+                return Words.unsaved + metre();
             }
-            return homeless ? Words.elsewhere : Words.inserted;
+            return (homeless ? Words.elsewhere : Words.inserted) + metre();
         }
     };
 }());

@@ -121,7 +121,8 @@ var Results = (function () {
         resent = false;
         arrange();
         show();
-        Picture.say(shown.length ? Link.takeNews() || Words.pick : Words.nothing);
+        Picture.say((shown.length ? Link.takeNews() || Words.pick : Words.nothing) +
+            Session.metre());
     }
 
     function arrange() {

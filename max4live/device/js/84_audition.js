@@ -102,7 +102,7 @@ var Audition = (function () {
         if (on && sounding !== wanted) {
             sounding = wanted;
             outlet(SOUND, "play", wanted);
-            Picture.say(wanted === 1 ? Words.auditionOn : Words.auditionFree);
+            Picture.say((wanted === 1 ? Words.auditionOn : Words.auditionFree) + Session.metre());
         }
     }
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Steps = Generator[Ask, Answer, Found]
     Hits = dict[Value, list[list[Value]]]
 
+#: Quarters in a bar of the engine that was told of none, and the most that it takes.
+OWN_BAR, LONGEST_BAR = 4, 12
+
 
 class Suggestion:
     """The hits of one rank."""
@@ -49,11 +52,13 @@ class Asking:
         self._engine = engine
         self._told: dict[str, tuple[Value, ...]] = {}
         self._life = 0
+        #: Quarters that the engine counts in a bar.
+        self.bar_beats = OWN_BAR
 
     def tell_session(self, song: Song, clip_path: str) -> None:
         """Sends what the engine does not know of the set yet."""
         if self._life != self._engine.life:
-            self._life, self._told = self._engine.life, {}
+            self._life, self._told, self.bar_beats = self._engine.life, {}, OWN_BAR
         root, scale = -1, "Major"
         # Only Live 12.0.5 and later say whether the set's scale is meant.
         if getattr(song, "scale_mode", False):
@@ -62,6 +67,7 @@ class Asking:
         self._tell(
             "/dawlink/set/signature", int(song.signature_numerator), int(song.signature_denominator)
         )
+        self.bar_beats = whole_bar(song) or self.bar_beats
         self._tell("/dawlink/set/key", root, scale)
         try:
             self._tell("/dawlink/set/project", str(project_folder(song, clip_path)))
@@ -101,6 +107,12 @@ class Asking:
                 again = yield Ask("/dawlink/suggest/get", [answer.number, rank])
                 hits.update(hits_of(again))
         return [Suggestion(hits[rank]) for rank in sorted(hits)]
+
+
+def whole_bar(song: Song) -> int:
+    """Quarters of the set's bar; 0 where the engine refuses it and keeps its own."""
+    quarters, rest = divmod(4 * int(song.signature_numerator), int(song.signature_denominator))
+    return quarters if not rest and quarters <= LONGEST_BAR else 0
 
 
 def hits_of(answer: Answer) -> Hits:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .asking import Asking, files_of
+from .asking import Asking, files_of, whole_bar
 from .clip import Refused, read_selected
 from .engine import LONG_TICKS, Ask, EngineError
 from .insertion import TOO_OLD, Stem, can_insert, insert_stem, place_of, remove
@@ -175,7 +175,6 @@ class Work:
         if clip.gain_db != told.gain_db:
             self._clip_id = yield from self._asking.introduce(clip)
         self._clip = clip
-        bar_beats = 4.0 * song.signature_numerator / song.signature_denominator
         tempo_bpm = float(song.tempo)
         # An unwarped clip's bars keep their seconds when the set changes its tempo.
         faster = 1.0 if clip.warped else tempo_bpm / self._asked_at
@@ -183,7 +182,7 @@ class Work:
             clip,
             offset_beats=one.offset_beats * faster,
             bars=one.bars,
-            bar_beats=bar_beats,
+            bar_beats=self._asking.bar_beats,
             tempo_bpm=tempo_bpm,
         )
         kinds = "wav" if can_insert(song) else "wav alc"
@@ -230,8 +229,15 @@ class Work:
             self._tried = made
             self._play(made, place, clip)
         exact = all(inserted.bpm for inserted in made)
-        self.say(_outcome(trying=trying, exact=exact))
+        self.say(_outcome(trying=trying, exact=exact) + self._metre(song))
         return min(inserted.bpm for inserted in made)
+
+    def _metre(self, song: Song) -> str:
+        """What a person has to know of the metre, behind another sentence."""
+        if whole_bar(song):
+            return ""
+        signature = f"{song.signature_numerator}/{song.signature_denominator}"
+        return f" In {signature} dawlink counts bars of {self._asking.bar_beats} quarters."
 
     def _play(self, made: list[Inserted], place: Place, clip: SelectedClip) -> None:
         if place.arranged:

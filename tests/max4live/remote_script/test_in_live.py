@@ -187,6 +187,18 @@ def test_another_metre_after_the_suggestion_bends_no_stem(script_in: Start, live
         assert worst_ms(live, clips, 32.0, fewest=6) < ON_GRID_MS
 
 
+def test_an_odd_metre_is_told_and_bends_no_bar(script_in: Start, live: LiveSet) -> None:
+    """The clip begins in the middle of a bar, at the start of the song."""
+    vocal = select_vocal(live, studio.synthesised(), arranged_at=0.0, from_beat=2.0)
+    vocal.end_marker = 12.0
+    live.song._signature = (7, 8)
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted. In 7/8 dawlink counts bars of 4 quarters.")
+        assert [clip.start_time for clip in made_clips(live)] == [2.0, 2.0]
+
+
 def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(
     script_in: Start, live: LiveSet, tmp_path: Path
 ) -> None:
