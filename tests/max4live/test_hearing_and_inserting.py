@@ -218,6 +218,20 @@ def test_a_gain_that_was_changed_meanwhile_is_told(tmp_path: Path) -> None:
     assert played.shown("message") == "Inserted."
 
 
+@pytest.mark.parametrize(("plays_from", "first"), [(4, 0), (6, 2), (0, 28)])
+def test_a_loop_is_launched_in_the_middle_where_its_clip_is(
+    plays_from: int, first: int, tmp_path: Path
+) -> None:
+    """The clip loops from beat 4 on. What it plays before that is the end of the stems' loop."""
+    marker = f"set[20].values.start_marker = {plays_from};"
+    text = scenario(marker, PICKED, "click('insert');", RENDERED)
+    for clip in made_clips(play(text, tmp_path)):
+        assert (clip["start_marker"], clip["loop_start"], clip["loop_end"]) == (first, 0, 32)
+    half = "liveReads = function () { return {bpm: 45, seconds: 16}; };"
+    for clip in made_clips(play(half + text, tmp_path)):
+        assert (clip["warping"], clip["start_marker"]) == (0, first / 2)  # seconds at 120 BPM
+
+
 def test_a_clip_deleted_without_a_word_gets_nothing(tmp_path: Path) -> None:
     """As with Follow off, when nobody looks at what is selected."""
     gone = "delete set[20]; set[11].lists.clip = [];"

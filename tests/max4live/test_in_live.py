@@ -143,6 +143,26 @@ def test_a_scene_made_above_the_clip_moves_its_stems_too(device_in: Start, live:
         assert vocal._track.clip_slots[3].clip is vocal
 
 
+@pytest.mark.parametrize("from_beat", [2.0, -2.0])
+def test_loops_launched_with_their_clip_stay_under_it(
+    device_in: Start, live: LiveSet, from_beat: float
+) -> None:
+    """The clip loops over all its 16 beats, and is launched two beats into or before them."""
+    vocal = select_vocal(live, studio.synthesised(), from_beat=from_beat)
+    vocal.looping = True
+    vocal.loop_end = 16.0
+    with device_in(live) as device:
+        suggest(device)
+        insert(device)
+        clips = made_clips(live)
+        for clip in [vocal, *clips]:
+            clip._slot.fire()
+        for beat in (1.0, 21.0, 70.5):
+            live.song._time = beat
+            heard = vocal.playing_position % 16.0
+            assert [clip.playing_position % 16.0 for clip in clips] == pytest.approx([heard] * 2)
+
+
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
 def test_bars_begin_where_the_clips_own_bars_do(
     device_in: Start, live: LiveSet, from_beat: float

@@ -13,8 +13,8 @@ var Readback = (function () {
     var watched = []; // { id, wanted }
     var ticks = 0;
 
-    // `wanted` is { tempo, beats, arranged } of the render. Returns { bpm, right }; bpm is 0 where
-    // this Live does not tell.
+    // `wanted` is { tempo, beats, arranged } of the render, and `from`, the beat that is heard
+    // first. Returns { bpm, right }; bpm is 0 where this Live does not tell.
     function settle(id, name, wanted) {
         var clip = Live.object("clip");
         if (!Live.point(clip, id)) {
@@ -31,6 +31,7 @@ var Readback = (function () {
         if (found.right) {
             clip.set("loop_start", 0);
             clip.set("loop_end", wanted.beats);
+            clip.set("start_marker", wanted.from);
             watched.push({ id: id, wanted: wanted });
             ticks = 0;
         } else {
@@ -44,6 +45,7 @@ var Readback = (function () {
         clip.set("warping", 0);
         if (Live.number(clip, "warping") === 0) {
             clip.set("end_marker", Clip.fileLength(clip) || lengthOf(wanted));
+            clip.set("start_marker", wanted.from * 60 / wanted.tempo);
         }
     }
 

@@ -58,6 +58,12 @@ var Insert = (function () {
         job.bars = BARS.filter(function (count) { return count <= whole; }).pop();
     }
 
+    // Beat of a loop that is heard first, so that launched together it stays under its clip.
+    function firstHeard() {
+        var inside = job.clip.playsFrom - job.clip.start;
+        return job.arranged ? 0 : (inside % job.beats + job.beats) % job.beats;
+    }
+
     // Bars that would lie before the song are left out.
     function planArranged(offset) {
         var clip = job.clip;
@@ -108,6 +114,7 @@ var Insert = (function () {
     function rendered(args) {
         var sounds = ofKind("wav");
         job.beats = args[3]; // as the engine counts, which takes no metre but whole beats
+        job.from = firstHeard();
         if (!Live.point(Live.object("other"), job.liveId)) {
             job = null;
             Picture.say(Words.deleted);

@@ -36,10 +36,21 @@ class Stem:
 
 
 class Place:
-    """Where clips go: ``beat`` of the arrangement, or ``scene`` (an index) of the session."""
+    """Where clips go: ``beat`` of the arrangement, or ``scene`` (an index) of the session.
 
-    def __init__(self, *, arranged: bool, beat: float, scene: int, beats: float) -> None:
+    ``inside`` is the beat of the selected session clip's region that it plays from.
+    """
+
+    def __init__(
+        self, *, arranged: bool, beat: float, scene: int, beats: float, inside: float = 0.0
+    ) -> None:
         self.arranged, self.beat, self.scene, self.beats = arranged, beat, scene, beats
+        self.inside = inside
+
+    @property
+    def first_heard(self) -> float:
+        """Beat that a loop plays from, so that launched together it stays under its clip."""
+        return round(self.inside, 6) % self.beats
 
 
 class Inserted:
@@ -61,8 +72,14 @@ def place_of(
     if not selected.arranged:
         slot = selected.clip.canonical_parent
         slots = list(slot.canonical_parent.clip_slots)
-        scene, beats = slots.index(slot), bars * bar_beats
-        return Place(arranged=False, beat=0.0, scene=scene, beats=beats), -offset_beats, bars
+        place = Place(
+            arranged=False,
+            beat=0.0,
+            scene=slots.index(slot),
+            beats=bars * bar_beats,
+            inside=selected.plays_from - selected.start,
+        )
+        return place, -offset_beats, bars
     inside = selected.start - selected.plays_from
     if not selected.warped:
         inside = inside * tempo_bpm / 60.0
@@ -86,10 +103,10 @@ def insert_stem(song: Song, stem: Stem, place: Place, *, make_marker: MakeMarker
     clip.name = stem.name
     bpm = warp_exactly(clip, place.beats, make_marker)
     if bpm:
-        play_whole(clip, place.beats, looped=not place.arranged)
+        play_whole(clip, place.beats, looped=not place.arranged, first=place.first_heard)
         choose_mode(clip, stem.role)
     else:
-        play_unwarped(clip)
+        play_unwarped(clip, skipped=place.first_heard / place.beats)
     return Inserted(clip, track, made_track=made, bpm=bpm)
 
 

@@ -59,8 +59,8 @@ def implied_bpm(clip: Clip) -> float:
     return 60.0 * (beat_b - beat_a) / (sec_b - sec_a)
 
 
-def play_whole(clip: Clip, beats: float, *, looped: bool) -> None:
-    """Lets the clip play from its first to its last beat, as a loop or once."""
+def play_whole(clip: Clip, beats: float, *, looped: bool, first: float = 0.0) -> None:
+    """Lets the clip play all its beats, from ``first`` on, as a loop or once."""
     if looped:
         clip.looping = True
         clip.loop_end = float(beats)
@@ -68,15 +68,19 @@ def play_whole(clip: Clip, beats: float, *, looped: bool) -> None:
     elif clip.looping:
         clip.looping = False
     clip.end_marker = float(beats)
-    clip.start_marker = 0.0
+    clip.start_marker = first
 
 
-def play_unwarped(clip: Clip) -> None:
-    """Lets the file play once, as it is. Live leaves the end marker as a number of beats."""
+def play_unwarped(clip: Clip, *, skipped: float = 0.0) -> None:
+    """Lets the file play once, as it is, but for the share ``skipped`` at its beginning.
+
+    Live leaves the end marker as a number of beats.
+    """
     clip.warping = False
     seconds = file_seconds(clip)
     if seconds > 0:
         clip.end_marker = seconds
+        clip.start_marker = skipped * seconds
 
 
 def choose_mode(clip: Clip, role: str) -> None:

@@ -218,6 +218,27 @@ def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(
             assert (clip.start_time - 32.0) * 60 / 100 == pytest.approx(offset_s, abs=1e-3)
 
 
+@pytest.mark.parametrize("from_beat", [2.0, -2.0])
+def test_loops_launched_with_their_clip_stay_under_it(
+    script_in: Start, live: LiveSet, from_beat: float
+) -> None:
+    """The clip loops over all its 16 beats, and is launched two beats into or before them."""
+    vocal = select_vocal(live, studio.synthesised(), from_beat=from_beat)
+    vocal.looping = True
+    vocal.loop_end = 16.0
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        clips = made_clips(live)
+        for clip in [vocal, *clips]:
+            clip._slot.fire()
+        for beat in (1.0, 21.0, 70.5):
+            live.song._time = beat
+            heard = vocal.playing_position % 16.0
+            assert [clip.playing_position % 16.0 for clip in clips] == pytest.approx([heard] * 2)
+
+
 @pytest.mark.parametrize("from_beat", [2.0, 3.5])
 def test_bars_begin_where_the_clips_own_bars_do(
     script_in: Start, live: LiveSet, from_beat: float
