@@ -244,8 +244,7 @@ class Work:
             return
         for inserted in made:
             inserted.clip.canonical_parent.fire()
-        if not clip.clip.is_playing:
-            clip.clip.canonical_parent.fire()
+        clip.clip.canonical_parent.fire()  # anew, where it plays already: all begin together
 
     def _take_out(self) -> None:
         tried, self._tried = self._tried, []

@@ -300,6 +300,22 @@ def test_trying_plays_with_the_clip_and_goes_without_a_trace(
         assert len(made_clips(live)) == 2
 
 
+def test_trying_under_a_playing_clip_begins_together_with_it(
+    script_in: Start, live: LiveSet
+) -> None:
+    vocal = select_vocal(live, studio.synthesised())
+    with script_in(live) as surface:
+        suggest(surface)
+        vocal._slot.fire()
+        live.song._time = 5.0
+        command(surface, "try")
+        until(surface, "Trying it")
+        live.song._time += 10.0
+        assert vocal.playing_position < 16.0
+        heard = [clip.playing_position for clip in made_clips(live)]
+        assert heard == pytest.approx([vocal.playing_position] * 2)
+
+
 def test_where_live_takes_no_more_tracks_free_slots_are_used(
     tmp_path: Path, script_in: Start
 ) -> None:
