@@ -28,7 +28,7 @@ ARRANGED = """
 """
 
 
-def scenario(*parts: str, offset: float = 0) -> str:
+def scenario(*parts: str, offset: float | str = 0) -> str:
     return " ".join(parts).replace("OFFSET", str(offset))
 
 
@@ -331,6 +331,17 @@ def test_bars_before_the_song_are_left_out(tmp_path: Path) -> None:
     played = play(text, tmp_path)
     assert played.sent("/dawlink/render")[0][3:5] == pytest.approx([4, 11])
     assert {clip["start_time"] for clip in made_clips(played)} == {2}
+    assert played.shown("message") == "Inserted."
+
+
+def test_a_bar_that_begins_before_the_song_loses_its_beginning(tmp_path: Path) -> None:
+    early = "set[20].values.start_time = 0; set[20].values.loop_start = 0;"
+    one = "liveReads = function () { return {bpm: 120, seconds: 2}; };"  # one bar
+    text = scenario(ARRANGED, early, one, PICKED, "click('insert');", RENDERED, offset="-1.5, 1")
+    played = play(text, tmp_path)
+    assert played.sent("/dawlink/render")[0][3:5] == pytest.approx([1.5, 1])
+    for clip in made_clips(played):
+        assert (clip["start_time"], clip["end_marker"]) == (0, 1.25)  # 2.5 beats, as the clip's bar
     assert played.shown("message") == "Inserted."
 
 

@@ -13,8 +13,8 @@ var Readback = (function () {
     var watched = []; // { id, wanted }
     var ticks = 0;
 
-    // `wanted` is { tempo, beats, arranged } of the render, and `from`, the beat that is heard
-    // first. Returns { bpm, right }; bpm is 0 where this Live does not tell.
+    // `wanted` is { tempo, beats, arranged } of the render, `from`, the beat that is heard first,
+    // and `cut`, the beats at the end that are not. Returns { bpm, right }; bpm is 0 where this Live does not tell.
     function settle(id, name, wanted) {
         var clip = Live.object("clip");
         if (!Live.point(clip, id)) {
@@ -41,11 +41,14 @@ var Readback = (function () {
     }
 
     function unwarp(clip, wanted) {
+        var beatS;
         clip.set("looping", 0);
         clip.set("warping", 0);
         if (Live.number(clip, "warping") === 0) {
-            clip.set("end_marker", Clip.fileLength(clip) || lengthOf(wanted));
-            clip.set("start_marker", wanted.from * 60 / wanted.tempo);
+            beatS = 60 / wanted.tempo;
+            clip.set("end_marker",
+                (Clip.fileLength(clip) || wanted.beats * beatS) - wanted.cut * beatS);
+            clip.set("start_marker", wanted.from * beatS);
         }
     }
 

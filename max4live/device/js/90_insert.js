@@ -54,6 +54,7 @@ var Insert = (function () {
         var whole = Math.max(1, Math.floor(job.one.bars));
         job.scene = job.clip.scene;
         job.at = 0;
+        job.cut = 0;
         job.startBeat = -offset;
         job.bars = BARS.filter(function (count) { return count <= whole; }).pop();
     }
@@ -64,7 +65,8 @@ var Insert = (function () {
         return job.arranged ? 0 : (inside % job.beats + job.beats) % job.beats;
     }
 
-    // Bars that would lie before the song are left out.
+    // Bars that would lie before the song are left out, of a last one the beginning: then so many
+    // beats are cut from the end, that it ends with its clip.
     function planArranged(offset) {
         var clip = job.clip;
         var bar = Session.barBeats();
@@ -78,7 +80,9 @@ var Insert = (function () {
             job.startBeat += bar;
             job.bars -= 1;
         }
-        job.at = Math.max(0, at);
+        job.cut = Math.max(0, -at);
+        job.startBeat += job.cut;
+        job.at = at + job.cut;
     }
 
     function render() {

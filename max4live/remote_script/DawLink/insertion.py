@@ -38,14 +38,22 @@ class Stem:
 class Place:
     """Where clips go: ``beat`` of the arrangement, or ``scene`` (an index) of the session.
 
-    ``inside`` is the beat of the selected session clip's region that it plays from.
+    ``inside`` is the beat of the selected session clip's region that it plays from; ``cut`` are
+    the beats at the end of an arrangement clip that are not heard.
     """
 
     def __init__(
-        self, *, arranged: bool, beat: float, scene: int, beats: float, inside: float = 0.0
+        self,
+        *,
+        arranged: bool,
+        beat: float,
+        scene: int,
+        beats: float,
+        inside: float = 0.0,
+        cut: float = 0.0,
     ) -> None:
         self.arranged, self.beat, self.scene, self.beats = arranged, beat, scene, beats
-        self.inside = inside
+        self.inside, self.cut = inside, cut
 
     @property
     def first_heard(self) -> float:
@@ -67,7 +75,8 @@ def place_of(
 
     Returns:
         A :class:`Place`, the render's ``start_beat`` and its bars. Bars that would lie before the
-        song's first beat are left out.
+        song's first beat are left out, of a last one the beginning: then so many beats are cut
+        from the end, that it ends with its clip.
     """
     if not selected.arranged:
         slot = selected.clip.canonical_parent
@@ -86,8 +95,9 @@ def place_of(
     beat, start_beat = selected.start_time + inside + offset_beats, 0.0
     while beat < 0 and bars > 1:
         beat, start_beat, bars = beat + bar_beats, start_beat + bar_beats, bars - 1
-    place = Place(arranged=True, beat=max(beat, 0.0), scene=0, beats=bars * bar_beats)
-    return place, start_beat, bars
+    cut = max(0.0, -beat)
+    place = Place(arranged=True, beat=beat + cut, scene=0, beats=bars * bar_beats, cut=cut)
+    return place, start_beat + cut, bars
 
 
 def insert_stem(song: Song, stem: Stem, place: Place, *, make_marker: MakeMarker) -> Inserted:
@@ -103,7 +113,8 @@ def insert_stem(song: Song, stem: Stem, place: Place, *, make_marker: MakeMarker
     clip.name = stem.name
     bpm = warp_exactly(clip, place.beats, make_marker)
     if bpm:
-        play_whole(clip, place.beats, looped=not place.arranged, first=place.first_heard)
+        heard = place.beats - place.cut
+        play_whole(clip, heard, looped=not place.arranged, first=place.first_heard)
         choose_mode(clip, stem.role)
     else:
         play_unwarped(clip, skipped=place.first_heard / place.beats)

@@ -255,6 +255,22 @@ def test_bars_begin_where_the_clips_own_bars_do(
         assert worst_ms(live, clips, 32.0, fewest=6) < ON_GRID_MS
 
 
+def test_half_a_bar_at_the_start_of_the_song_keeps_its_beats(
+    script_in: Start, live: LiveSet
+) -> None:
+    """Its bar line would lie two beats before the song."""
+    vocal = select_vocal(live, studio.synthesised(), arranged_at=0.0, from_beat=2.0)
+    vocal.end_marker = 4.0
+    with script_in(live) as surface:
+        suggest(surface)
+        command(surface, "insert")
+        until(surface, "Inserted.")
+        clips = made_clips(live)
+        assert [clip.start_time for clip in clips] == [0.0, 0.0]
+        assert [clip.end_time for clip in clips] == pytest.approx([2.0, 2.0], abs=1e-3)
+        assert worst_ms(live, clips, 0.0, fewest=1) < ON_GRID_MS
+
+
 @pytest.mark.slow
 @needs_recordings
 @pytest.mark.parametrize("made", [studio.recorded, studio.drifting])
