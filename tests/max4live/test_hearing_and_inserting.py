@@ -379,6 +379,17 @@ def test_an_unsaved_set_is_told_where_its_files_are(tmp_path: Path) -> None:
     assert "not saved" in str(played.shown("message"))
 
 
+def test_an_unsaved_set_puts_nothing_into_the_project_of_its_clip(tmp_path: Path) -> None:
+    borrowed = "set[20].values.file_path = '/m/Other Project/Samples/Recorded/a.wav';"
+    unsaved = "set[1].values.file_path = '';"
+    played = play(scenario(borrowed, unsaved, PICKED, "click('insert');", RENDERED), tmp_path)
+    assert not played.sent("/dawlink/set/project")
+    assert "not saved" in str(played.shown("message"))
+    silent = "set[1].info = 'property tempo function create_audio_track';"
+    played = play(scenario(borrowed, silent, PICKED, "click('insert');", RENDERED), tmp_path)
+    assert played.sent("/dawlink/set/project") == [["/m/Other Project"]]
+
+
 def test_a_set_whose_folder_cannot_be_used_is_told_where_its_files_are(tmp_path: Path) -> None:
     refused = "hear('/dawlink/error', 0, 10, 'read_only_project', 'It cannot be written.');"
     text = scenario("connect();", refused)

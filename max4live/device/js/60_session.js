@@ -18,7 +18,7 @@ var Session = (function () {
         now.denominator = Live.number(song, "signature_denominator") || 4;
         playing = Live.number(song, "is_playing");
         readKey(song);
-        now.project = projectOf(setPath(song)) || projectOf(Clip.path());
+        now.project = projectFolder(setPath(song));
     }
 
     function readKey(song) {
@@ -36,6 +36,12 @@ var Session = (function () {
     // Path of the set; empty when it was never saved, null when this Live does not say.
     function setPath(song) {
         return Live.knows("song", "file_path") ? Live.text(song, "file_path") : null;
+    }
+
+    // Only where this Live does not say where its set lies, the clip's file does: a set that was
+    // never saved may play a file of another project, where nothing must be put.
+    function projectFolder(path) {
+        return projectOf(path === null ? Clip.path() : path);
     }
 
     // A set lies in its project's folder, its samples in `<project>/Samples`.

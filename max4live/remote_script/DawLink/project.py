@@ -17,15 +17,16 @@ _IN_PROJECT = re.compile(r"^(.* Project)[/\\]Samples[/\\]")
 
 
 def project_folder(song: Song, clip_path: str) -> Path:
-    """The folder of the set, or of the project that the clip's file lies in.
+    """The folder of the set; where this Live does not tell it, of the project of the clip's file.
+
+    A set that was never saved may play a file of another project, where nothing must be put.
 
     Raises:
         Refused: the set was never saved.
     """
-    path = str(getattr(song, "file_path", "") or "")
-    if path:
-        return Path(path).parent
-    found = _IN_PROJECT.match(clip_path)
+    if getattr(song, "file_path", ""):
+        return Path(str(song.file_path)).parent
+    found = None if hasattr(song, "file_path") else _IN_PROJECT.match(clip_path)
     if found:
         return Path(found.group(1))
     raise Refused("Save the set first: accompaniments are put into its project folder.")

@@ -57,3 +57,6 @@ def test_the_project_is_the_sets_folder_or_the_one_that_the_clip_lies_in() -> No
 def test_an_unsaved_set_has_no_project() -> None:
     with pytest.raises(Refused, match="Save the set"):
         project.project_folder(LiveSet("12.2.0").song, "/elsewhere/a.wav")
+    inside = "/music/Other Project/Samples/Imported/a.wav"
+    with pytest.raises(Refused, match="Save the set"):
+        project.project_folder(LiveSet("12.2.0").song, inside)
