@@ -278,6 +278,8 @@ def test_a_tempo_that_changed_while_it_was_rendered_is_rendered_anew(tmp_path: P
     late = RENDERED.replace("set[1].values.tempo", "118")
     played = play(scenario(PICKED, "click('insert');", late, RENDERED), tmp_path)
     assert len(played.sent("/dawlink/render")) == 2
+    # The tempo is told once more: the engine may not have heard of it.
+    assert played.sent("/dawlink/set/tempo") == [[pytest.approx(120)]] * 2
     assert len(made_clips(played)) == 2
     assert played.shown("message") == "Inserted."
 

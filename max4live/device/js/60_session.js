@@ -100,6 +100,8 @@ var Session = (function () {
         read: read,
         tell: tell,
         refused: refused,
+        // The engine has other values than it was told: a datagram was lost.
+        retell: function () { told = {}; tell(); },
         forget: function () { told = {}; bar = 4; },
         tempo: function () { return now.tempo; },
         barBeats: function () { return bar; },

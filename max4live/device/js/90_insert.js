@@ -123,8 +123,8 @@ var Insert = (function () {
             job = null;
             Picture.say(Words.deleted);
         } else if (!job.again && Math.abs(args[4] - Session.tempo()) > TEMPO_STEP) {
-            job.again = true; // the set has another tempo now
-            Session.tell();
+            job.again = true; // the set has another tempo now, or the engine did not hear of it
+            Session.retell();
             plan();
             render();
         } else if (!whole(args)) {
