@@ -284,6 +284,16 @@ def test_a_tempo_that_changed_while_it_was_rendered_is_rendered_anew(tmp_path: P
     assert played.shown("message") == "Inserted."
 
 
+def test_a_tempo_that_the_engine_does_not_take_inserts_nothing(tmp_path: Path) -> None:
+    fast = "set[1].values.tempo = 440;"
+    slower = RENDERED.replace("set[1].values.tempo", "110")
+    played = play(scenario(fast, PICKED, "click('insert');", slower, slower), tmp_path)
+    assert len(played.sent("/dawlink/render")) == 2
+    assert not made_clips(played)
+    assert played.sent("/dawlink/inserted")[0][1] == 0
+    assert "not at the set's tempo" in str(played.shown("message"))
+
+
 UNWARPED = """
     set[20].values.is_arrangement_clip = 1; set[20].values.start_time = 64;
     set[20].path = "live_set tracks 0 arrangement_clips 0";

@@ -29,6 +29,7 @@ TROUBLES = [
     "unsaved",
     "noInsert",
     "mistaken",
+    "otherTempo",
     "warpedTempo",
     "bug",
     "starting",

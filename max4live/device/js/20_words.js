@@ -28,6 +28,7 @@ var Words = {
     inserted: "Inserted.",
     unsaved: "Inserted. The set is not saved, so the files lie in dawlink's output folder.",
     elsewhere: "Inserted, into dawlink's output folder: the set's own folder cannot be used.",
+    otherTempo: "Not inserted: the engine is not at the set's tempo. It takes 20 to 400 BPM.",
     mistaken: "Live misread the loop's tempo. Warp is off: it plays right, without a loop.",
     noInsert: "Live took no clip. Drag this file in: ",
     noInsertAll: "Live took no clip. Drag this file in, and the others beside it: ",

@@ -122,11 +122,8 @@ var Insert = (function () {
         if (!Live.point(Live.object("other"), job.liveId)) {
             job = null;
             Picture.say(Words.deleted);
-        } else if (!job.again && Math.abs(args[4] - Session.tempo()) > TEMPO_STEP) {
-            job.again = true; // the set has another tempo now, or the engine did not hear of it
-            Session.retell();
-            plan();
-            render();
+        } else if (Math.abs(args[4] - Session.tempo()) > TEMPO_STEP) {
+            atAnotherTempo();
         } else if (!whole(args)) {
             finish(false, 0, Words.filesLost);
         } else if (!sounds.length && !ofKind("alc").length) {
@@ -136,6 +133,18 @@ var Insert = (function () {
         } else {
             insertAll(sounds);
         }
+    }
+
+    // The set has another tempo by now, or the engine did not hear of it, or it takes no such tempo.
+    function atAnotherTempo() {
+        if (job.again) {
+            finish(false, 0, Words.otherTempo);
+            return;
+        }
+        job.again = true;
+        Session.retell();
+        plan();
+        render();
     }
 
     function insertAll(sounds) {
