@@ -320,6 +320,16 @@ def test_a_tempo_that_changes_during_the_render_moves_the_place_too(tmp_path: Pa
     assert [clip["start_time"] for clip in made_clips(played)] == [pytest.approx(66)] * 2
 
 
+def test_an_empty_list_does_not_move_the_bar_line_of_a_corrected_tempo(tmp_path: Path) -> None:
+    # The first bar lies 0.75 s after the clip's start, which is at second 1 of the file.
+    emptied = "click('reject'); click('row', 1); click('reject'); click('row', 1); click('reject');"
+    for before in ("", emptied):
+        text = scenario(UNWARPED, PICKED, before, "click('half');", offset=1.5)
+        text += "hear('/dawlink/clip/done', sent('/dawlink/clip')[0], 'c7', 59, 9, 'minor', 1);"
+        first = play(text, tmp_path).sent("/dawlink/clip/warp")[0]
+        assert first[4:] == pytest.approx([1.75, 0])
+
+
 def test_an_audition_of_an_unwarped_clip_begins_with_its_bar_at_a_new_tempo(tmp_path: Path) -> None:
     faster = "set[1].values.tempo = 160;"
     listen = scenario(UNWARPED, PICKED, faster, "click('audition', 1);", LOOP_READY, offset=1.5)

@@ -303,7 +303,14 @@ var Clip = (function () {
         if (now.correction) {
             return now.correction.downbeat;
         }
-        return now.start + Results.offset() * 60 / Session.tempo();
+        return now.bar === undefined ? now.start : now.bar;
+    }
+
+    // Kept apart from the list, which may be empty by the time that it is needed.
+    function keepBar(offset, tempo) {
+        if (now && now.bar === undefined) {
+            now.bar = now.start + offset * 60 / tempo;
+        }
     }
 
     // Beats of the set, from beats that the engine counted in the clip as it was sent.
@@ -324,6 +331,7 @@ var Clip = (function () {
         select: select,
         correct: correct,
         inSet: inSet,
+        keepBar: keepBar,
         drop: forget,
         again: function (ask) { now = null; select(ask === true); },
         fileLength: fileLength,

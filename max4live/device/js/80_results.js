@@ -44,6 +44,7 @@ var Results = (function () {
         if (address === "/dawlink/suggest/begin") {
             expected = args[0];
         } else if (address === "/dawlink/suggest/hit") {
+            Clip.keepBar(args[7], askedAt);
             add({
                 rank: args[0], id: String(args[1]), score: args[2], role: args[3],
                 title: String(args[4]), ratio: args[5], semitones: args[6],
