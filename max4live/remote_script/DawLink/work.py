@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Optional
 
-    from .asking import Suggestion
+    from .asking import Steps, Suggestion
     from .clip import SelectedClip
     from .engine import Engine, Job
     from .insertion import Inserted, Place
@@ -47,6 +47,7 @@ class Work:
         self._asking = Asking(engine)
         self._clip: Optional[SelectedClip] = None
         self._clip_id = ""
+        self._clip_life = 0
         self._asked_at = 0.0
         self._tried: list[Inserted] = []
         self.found: list[Suggestion] = []
@@ -160,20 +161,26 @@ class Work:
         self.say(f"Listening to {clip.name}.")
         self._asking.tell_session(self._song(), clip.path)
         asked_at = float(self._song().tempo)
-        clip_id = yield from self._asking.introduce(clip)
-        self._clip, self._clip_id, self._asked_at = clip, clip_id, asked_at
+        clip_id = yield from self._introduce(clip)
+        self._asked_at = asked_at
         self.found = yield from self._asking.suggest(clip_id, LIMIT, self.roles)
         if not self.found:
             raise Refused("Nothing fits. Add songs, or choose other roles.")
         self.pick(1)
+
+    def _introduce(self, clip: SelectedClip) -> Steps[str]:
+        life = self._engine.life
+        clip_id = yield from self._asking.introduce(clip)
+        self._clip, self._clip_id, self._clip_life = clip, clip_id, life
+        return clip_id
 
     def _inserting(self, one: Suggestion, clip: SelectedClip, *, trying: bool) -> Job:
         song = self._song()
         told, clip = clip, clip.read_again()
         project = project_folder(song, clip.path)
         self._asking.tell_session(song, clip.path)
-        if clip.gain_db != told.gain_db:
-            self._clip_id = yield from self._asking.introduce(clip)
+        if clip.gain_db != told.gain_db or self._clip_life != self._engine.life:
+            yield from self._introduce(clip)
         self._clip = clip
         tempo_bpm = float(song.tempo)
         # An unwarped clip's bars keep their seconds when the set changes its tempo.

@@ -454,6 +454,22 @@ def test_the_engine_may_come_go_and_come_again(
             until(surface, "The engine was stopped")
 
 
+def test_an_engine_that_was_started_again_hears_of_the_clip_again(
+    tmp_path: Path, script_in: Start, live: LiveSet
+) -> None:
+    port = free_port()
+    select_vocal(live, studio.synthesised())
+    with script_in(live, port=port) as surface:
+        with studio.daemon(studio.synthesised(), tmp_path / "one", "--port", str(port)):
+            suggest(surface)
+        until(surface, "The engine was stopped")
+        with studio.daemon(studio.synthesised(), tmp_path / "two", "--port", str(port)):
+            until(surface, "Engine connected")
+            command(surface, "insert")
+            until(surface, "Inserted.")
+            assert len(made_clips(live)) == 2
+
+
 def test_live_is_left_as_it_was_found(script_in: Start, live: LiveSet) -> None:
     with script_in(live) as surface:
         until(surface, "Engine connected")
