@@ -377,6 +377,27 @@ def test_one_stem_may_go_into_the_next_free_slot_here(tmp_path: Path) -> None:
     assert len(tracks) == 2  # the second stem cannot share the track
 
 
+@pytest.mark.parametrize(("slots", "scenes"), [("[]", 0), ("[11]", 1)])
+def test_only_a_track_with_slots_gets_a_scene(slots: str, scenes: int, tmp_path: Path) -> None:
+    """A return track has none; this track's only slot is taken."""
+    here = f"""
+        set[10].lists.clip_slots = [11, 12, 13];
+        set[15] = {{path: "live_set return_tracks 0", info: "", lists: {{clip_slots: {slots}}},
+            values: {{has_audio_input: 1, is_frozen: 0, is_foldable: 0}}}};
+        set[3].lists.canonical_parent = [15];
+        var call = LiveAPI.prototype.call;
+        LiveAPI.prototype.call = function (name, one, two) {{
+            if (name === "create_scene") {{ posted.push(name); }}
+            return call.call(this, name, one, two);
+        }};
+        click('target', 1); click('insert');
+    """
+    played = play(scenario(PICKED, here, RENDERED), tmp_path)
+    assert len(played.posted) == scenes
+    assert played.shown("message") == "Inserted."
+    assert len(made_clips(played)) == 2
+
+
 def test_a_live_that_cannot_make_clips_gets_a_file_to_drag(tmp_path: Path) -> None:
     old = "[10, 11, 12, 13].forEach(function (id) { set[id].info = 'function create_clip'; });"
     render = RENDERED.replace('"wav", "/r/two.wav"', '"alc", "/r/both.alc"')

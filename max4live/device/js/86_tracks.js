@@ -62,7 +62,8 @@ var Tracks = (function () {
     function inSlot(path, place) {
         var slot = Live.object("slot");
         var id = freeSlot(place.scene);
-        if (!id) {
+        // Return tracks and the main track have no slots, and get none with a scene.
+        if (!id && Live.ids(Live.object("track"), "clip_slots").length) {
             Live.object("song").call("create_scene", -1);
             id = freeSlot(place.scene);
         }
