@@ -311,6 +311,23 @@ def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(tmp_path: Pa
     assert [clip["start_time"] for clip in made_clips(played)] == [pytest.approx(66)] * 2
 
 
+@pytest.mark.parametrize(
+    ("tempo", "told"), [(120, True), (118.5, False), (118.9, False), (59.25, False), (237, False)]
+)
+def test_an_unwarped_clip_of_another_tempo_is_told(
+    tempo: float, told: bool, tmp_path: Path
+) -> None:
+    """The engine hears 118.5 BPM in it."""
+    at = f"set[1].values.tempo = {tempo}; "
+    at += f"liveReads = function () {{ return {{bpm: 97, seconds: 48 * 60 / {tempo}}}; }};"
+    for clip, sentence in ((UNWARPED, told), (ARRANGED, False)):
+        played = play(scenario(at, clip, PICKED, "click('insert');", RENDERED), tmp_path)
+        words = "Inserted." + sentence * (
+            " This clip is not warped: it does not follow the set's tempo."
+        )
+        assert played.shown("message") == words
+
+
 def test_a_tempo_that_changes_during_the_render_moves_the_place_too(tmp_path: Path) -> None:
     meanwhile = "set[1].values.tempo = 160; changed_in_live('tempo');"
     late = RENDERED.replace("set[1].values.tempo", "120")

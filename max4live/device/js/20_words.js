@@ -27,6 +27,7 @@ var Words = {
     inserting: "Rendering.",
     inserted: "Inserted.",
     unsaved: "Inserted. The set is not saved, so the files lie in dawlink's output folder.",
+    unwarped: " This clip is not warped: it does not follow the set's tempo.",
     elsewhere: "Inserted, into dawlink's output folder: the set's own folder cannot be used.",
     otherTempo: "Not inserted: the engine is not at the set's tempo. It takes 20 to 400 BPM.",
     mistaken: "Live misread the loop's tempo. Warp is off: it plays right, without a loop.",

@@ -8,6 +8,7 @@ var Insert = (function () {
     var job = null;
     var made = []; // ids of the clips of this device
     var TEMPO_STEP = 0.01; // BPM
+    var SAME_TEMPO = 0.005; // share by which an estimated tempo may be off
     var atWork = false; // what Live notifies now is our own doing
 
     function press() {
@@ -171,8 +172,17 @@ var Insert = (function () {
         } else if (found.some(function (one) { return !one.right; })) {
             finish(false, found[0].bpm, Words.mistaken);
         } else {
-            finish(true, found[0].bpm, Session.inserted());
+            finish(true, found[0].bpm, Session.inserted() + apart());
         }
+    }
+
+    // Told with the outcome: the stems are at the set's tempo, an unwarped clip may be at another.
+    function apart() {
+        var ratio = job.clip.bpm / job.tempo;
+        var same = [0.5, 1, 2].some(function (times) {
+            return Math.abs(ratio * times - 1) < SAME_TEMPO;
+        });
+        return job.clip.warped || !job.clip.bpm || same ? "" : Words.unwarped;
     }
 
     // Stems that are to sound together cannot share a track.

@@ -79,9 +79,10 @@ class Asking:
             self._told[address] = values
             self._engine.tell(address, *values)
 
-    def introduce(self, clip: SelectedClip) -> Steps[str]:
-        """Tells the engine of the clip and gets its id. A warped one is told of twice: it can be
-        analysed only along markers that have come.
+    def introduce(self, clip: SelectedClip) -> Steps[tuple[str, float]]:
+        """Tells the engine of the clip and gets its id and its tempo [BPM].
+
+        A warped one is told of twice: it can be analysed only along markers that have come.
         """
         start, end = (float(clip.start), float(clip.end))
         about: list[Value] = [clip.path, int(clip.warped), start, end, clip.pitch, clip.gain_db]
@@ -93,7 +94,7 @@ class Asking:
             ]
             yield Ask("/dawlink/clip/warp", *messages, wait_ticks=LONG_TICKS)
             answer = yield Ask("/dawlink/clip", about, wait_ticks=LONG_TICKS)
-        return str(answer.values[0])
+        return str(answer.values[0]), float(answer.values[1])
 
     def suggest(self, clip_id: str, limit: int, roles: str) -> Steps[list[Suggestion]]:
         """The suggestions. Ranks of which a packet was lost are asked for again."""

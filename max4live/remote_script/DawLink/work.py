@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Suggestions that are asked for.
 LIMIT = 8
+#: Share by which an estimated tempo may be off.
+SAME_TEMPO = 0.005
 #: Roles that may be asked for, one stem of each in a suggestion.
 ROLES = ("harmonic percussion", "harmonic", "percussion", "bass", "other", "*")
 
@@ -48,6 +50,7 @@ class Work:
         self._clip: Optional[SelectedClip] = None
         self._clip_id = ""
         self._clip_life = 0
+        self._clip_bpm = 0.0
         self._asked_at = 0.0
         self._tried: list[Inserted] = []
         self.found: list[Suggestion] = []
@@ -170,7 +173,7 @@ class Work:
 
     def _introduce(self, clip: SelectedClip) -> Steps[str]:
         life = self._engine.life
-        clip_id = yield from self._asking.introduce(clip)
+        clip_id, self._clip_bpm = yield from self._asking.introduce(clip)
         self._clip, self._clip_id, self._clip_life = clip, clip_id, life
         return clip_id
 
@@ -236,7 +239,7 @@ class Work:
             self._tried = made
             self._play(made, place, clip)
         exact = all(inserted.bpm for inserted in made)
-        self.say(_outcome(trying=trying, exact=exact) + self._metre(song))
+        self.say(_outcome(trying=trying, exact=exact) + self._metre(song) + self._apart(clip))
         return min(inserted.bpm for inserted in made)
 
     def _metre(self, song: Song) -> str:
@@ -245,6 +248,14 @@ class Work:
             return ""
         signature = f"{song.signature_numerator}/{song.signature_denominator}"
         return f" In {signature} dawlink counts bars of {self._asking.bar_beats} quarters."
+
+    def _apart(self, clip: SelectedClip) -> str:
+        """The stems are at the set's tempo, an unwarped clip may be at another."""
+        ratio = self._clip_bpm / float(self._song().tempo)
+        same = any(abs(ratio * times - 1) < SAME_TEMPO for times in (0.5, 1, 2))
+        if clip.warped or same or not self._clip_bpm:
+            return ""
+        return " This clip is not warped: it does not follow the set's tempo."
 
     def _play(self, made: list[Inserted], place: Place, clip: SelectedClip) -> None:
         if place.arranged:

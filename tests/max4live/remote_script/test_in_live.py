@@ -213,7 +213,7 @@ def test_bars_of_an_unwarped_clip_keep_their_seconds_at_a_new_tempo(
         assert offset_s != 0.0
         live.song.tempo = 100.0
         command(surface, "insert")
-        until(surface, "Inserted.")
+        until(surface, "Inserted. This clip is not warped: it does not follow the set's tempo.")
         for clip in made_clips(live):
             assert (clip.start_time - 32.0) * 60 / 100 == pytest.approx(offset_s, abs=1e-3)
 
