@@ -40,6 +40,8 @@ MINOR_PROFILE: Final = (5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4
 KEYS: Final = tuple(Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12))
 #: Correlations become probabilities as ``exp(correlation * sharpness)``.
 PROFILE_SHARPNESS: Final = 8.0
+#: Of less the network has no opinion [frames at 44 100 Hz]: two seconds.
+_LEAST_FRAMES: Final = 88_200
 #: Exponent of the profiles' opinion beside the network's.
 PROFILE_SHARE: Final = 0.5
 #: Most that a key can be sure of which only one of two witnesses names [0, 1].
@@ -85,7 +87,8 @@ class MadmomKeys:
 
     def probabilities(self, audio: PitchedAudio) -> NDArray[np.float64]:
         """See :meth:`KeyEstimator.probabilities`."""
-        given = madmom_compat.key_probabilities(audio.signal)
+        heard = np.resize(audio.signal, max(audio.signal.size, _LEAST_FRAMES))  # repeated
+        given = madmom_compat.key_probabilities(heard)
         result = np.zeros(len(KEYS))
         for label, probability in zip(madmom_compat.key_labels(), given, strict=True):
             result[KEYS.index(Key.parse(label))] = probability

@@ -120,3 +120,12 @@ def test_silence_has_no_key() -> None:
     audio = PitchedAudio(nothing, spectral_peaks(nothing))
     assert estimate_key(audio).key is None
     assert not pitch_class_histogram(audio.peaks).any()
+
+
+@needs_madmom
+def test_the_network_has_an_opinion_of_a_second_of_sound() -> None:
+    signal = chord_track([(48, 52, 55)], 1.0).mono()
+    peaks = spectral_peaks(soxr.resample(signal, RATE, PITCH_RATE_HZ))
+    opinion = MadmomKeys().probabilities(PitchedAudio(signal, peaks))
+    assert opinion.sum() == pytest.approx(1)
+    assert opinion.max() > 1 / 24
