@@ -1,7 +1,9 @@
 """A plan, checked as a whole before anything is rendered.
 
 Every line becomes what ``dawlink render`` would make of the same options; whatever is wrong with
-any line is told together with all the rest. Relative clips count from the plan's own folder.
+any line is told together with all the rest. A clip that is not there is its line's own failure
+when its turn comes, unless no clip of the plan is there. Relative clips count from the plan's own
+folder.
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def read_plan(
     Raises:
         UnusableInput: the file is missing or cannot be read.
         LibraryUnusable: a line names songs or stems, and there is no library to find them in.
-        UsageError: it is no plan, or some of its lines cannot be meant; all of them are named.
+        UsageError: it is no plan, some of its lines cannot be meant (all of them are named), or
+            not one of its clips is there.
     """
     rows = read_rows(path)
     with contextlib.ExitStack() as stack:
@@ -95,8 +98,9 @@ def read_plan(
         lines = [check.line() for check in checks]
     problems = [(check.row.line, text) for check in checks for text in check.problems]
     problems += _shared_folders([line for line in lines if line is not None])
-    if problems:
-        raise _unusable(path, sorted(problems))
+    missing = [(check.row.line, check.missing) for check in checks if check.missing]
+    if problems or len(missing) == len(checks):
+        raise _unusable(path, sorted([*problems, *missing]))
     return [line for line in lines if line is not None]
 
 
@@ -113,11 +117,15 @@ class _Source:
 
 
 class _Check:
-    """One row on its way to a line; collects what is wrong with it instead of stopping."""
+    """One row on its way to a line; collects what is wrong with it instead of stopping.
+
+    ``missing`` says that its clip is not there, which is no problem of the plan.
+    """
 
     def __init__(self, row: Row, source: _Source) -> None:
         self.row = row
         self.problems = list(row.problems)
+        self.missing = ""
         self._source = source
 
     def line(self) -> PlanLine | None:
@@ -171,9 +179,10 @@ class _Check:
                 self.problems.append("there is no clip")
             return self._source.base
         clip = self._source.base / Path(values.clip).expanduser()
-        if not clip.is_file():
-            why = "is not a file" if clip.exists() else "is not there"
-            self.problems.append(f"the clip {clip} {why}")
+        if not clip.exists():
+            self.missing = f"the clip {clip} is not there"
+        elif not clip.is_file():
+            self.problems.append(f"the clip {clip} is not a file")
         return clip
 
     def _settings(self, values: Values) -> Settings | None:

@@ -23,6 +23,7 @@ from dawlink.cli.context import open_engine, open_library
 from dawlink.cli.render import choose, notes_of_set
 from dawlink.documents import Document, render_document, rendered_document
 from dawlink.settings import Settings, StretcherName
+from engine.clips.analysis import content_sha
 from engine.delivery.records import RenderedSuggestion
 from engine.engine import Engine
 from engine.errors import DawlinkError, UnusableInput, UnwritableOutput
@@ -34,7 +35,7 @@ from engine.rendering.spans import DecodedSpans
 from engine.staging import sweep_staging
 from engine.suggestions import Suggestion
 
-__all__ = ["LineJob", "LineOutcome", "done_already", "jobs_of", "run_batch"]
+__all__ = ["LineJob", "LineOutcome", "done_already", "jobs_of", "run_batch", "unreadable"]
 
 LineStatus = Literal["done", "skipped", "failed"]
 _BUG_HINT: Final = "Please report it with the output of the same command run with -vv."
@@ -130,7 +131,8 @@ def run_batch(
                 yield skipped
         keys = frozenset(job.key for job in found)
         answer = partial(_answer, state, keys)
-        ground = ground_of(settings.library, [out, *_read_by(lines)])
+        readable = [job.line for job in found if job.clip_sha]  # the others fail wherever they are
+        ground = ground_of(settings.library, [out, *_read_by(readable)])
         run = executor.run(renderer, waiting, answer=answer, group=_clip_of, ground=ground)
         with contextlib.closing(run):
             for finished in run:
@@ -144,6 +146,16 @@ def done_already(job: LineJob, state: BatchState, out: Path) -> LineOutcome | No
     if done is None or renders is None:
         return None
     return LineOutcome(job.line, "skipped", renders, seconds=done.seconds)
+
+
+def unreadable(job: LineJob) -> UnusableInput | None:
+    """Why a line whose clip is not there or cannot be read would fail; None for all others."""
+    if not job.clip_sha:
+        try:
+            content_sha(job.line.request.path)
+        except UnusableInput as error:
+            return error
+    return None
 
 
 def _descriptions(done: DoneLine, out: Path) -> tuple[Document, ...] | None:

@@ -14,7 +14,7 @@ import typer
 
 from dawlink.batch.estimate import DEFAULT_PACE, Estimate, estimate, pace_of
 from dawlink.batch.plan import PlanLine, read_plan
-from dawlink.batch.running import LineOutcome, done_already, jobs_of, run_batch
+from dawlink.batch.running import LineOutcome, done_already, jobs_of, run_batch, unreadable
 from dawlink.batch.state import BatchState
 from dawlink.cli.context import executor_of, invocation
 from dawlink.cli.options import Cluster, Json
@@ -28,7 +28,7 @@ from dawlink.cli.output import (
 )
 from dawlink.documents import Document
 from dawlink.settings import Settings
-from engine.errors import SomeItemsFailed
+from engine.errors import DawlinkError, SomeItemsFailed
 
 app = typer.Typer(help="Render a plan of many lines.")
 _LOGGER = logging.getLogger(__name__)
@@ -36,11 +36,19 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Foretold:
-    """A line of a dry run, and whether it is done already."""
+    """A line of a dry run, whether it is done already, and why it would fail."""
 
     line: PlanLine
     estimate: Estimate
     done: bool
+    error: DawlinkError | None
+
+    @property
+    def status(self) -> str:
+        """``skip``, ``fail`` or ``render``."""
+        if self.done:
+            return "skip"
+        return "render" if self.error is None else "fail"
 
 
 @app.command()
@@ -69,7 +77,8 @@ def batch(
     columns are the options of suggest and render with underscores: clip, tempo, key, roles, top
     and so on; clips count from the plan's folder. Each line gets a folder of its own, named by
     the column out (default: "{line:03d} {clip}"). The whole plan is checked before the first
-    render; a failed line never stops the others; the same command again goes on where it was.
+    render; a failed line, such as one whose clip is not there, never stops the others; the same
+    command again goes on where it was.
     """
     settings = invocation(ctx).settings(jobs=jobs, cluster=cluster)
     if settings.cluster:  # workers have folders of their own to count from
@@ -171,13 +180,21 @@ def _foretell(
         done = [done_already(job, state, out) for job in jobs]
     measured = pace_of((found.line, found.seconds) for found in done if found is not None)
     foretold = [
-        _Foretold(line, estimate(line, pace=measured or DEFAULT_PACE), not fresh and known)
-        for line, known in zip(lines, (found is not None for found in done), strict=True)
+        _Foretold(
+            job.line,
+            estimate(job.line, pace=measured or DEFAULT_PACE),
+            not fresh and found is not None,
+            unreadable(job),
+        )
+        for job, found in zip(jobs, done, strict=True)
     ]
-    left = [item.estimate for item in foretold if not item.done]
+    for item in foretold:
+        if item.error is not None:
+            _LOGGER.warning("line %s would fail: %s", item.line.number, item.error.message)
+    left = [item.estimate for item in foretold if item.status == "render"]
+    count = Counter(item.status for item in foretold)
     summary = {
-        "render": len(left),
-        "skip": len(foretold) - len(left),
+        **{status: count[status] for status in ("render", "skip", "fail")},
         "size_bytes": sum(item.size_bytes or 0 for item in left),
         "seconds": round(sum(item.seconds or 0.0 for item in left) / _at_once(settings, left), 1),
         "seconds_from": "lines done here" if measured else "a measured average",
@@ -192,7 +209,8 @@ def _foretell(
     columns = ["line", "would", "clip", "files", "MB", "seconds", "folder"]
     print_table(columns, [_foretold_row(item) for item in foretold])
     emit_text(
-        f"{summary['render']} to render, {summary['skip']} done before; about "
+        f"{count['render']} to render, {count['skip']} done before, {count['fail']} would fail; "
+        "about "
         f"{sum(item.size_bytes or 0 for item in left) / 1e6:.0f} MB (from {summary['size_from']}) "
         f"and {summary['seconds']} s (from {summary['seconds_from']})."
     )
@@ -203,22 +221,23 @@ def _at_once(settings: Settings, left: list[Estimate]) -> int:
 
 
 def _foretold(item: _Foretold) -> Document:
-    return {
+    document: Document = {
         "line": item.line.number,
-        "status": "skip" if item.done else "render",
+        "status": item.status,
         "clip": str(item.line.request.path.resolve()),
         "folder": str(item.line.folder),
         "files": item.estimate.files,
         "size_bytes": item.estimate.size_bytes,
         "seconds": item.estimate.seconds,
     }
+    return document if item.error is None else {**document, "error": error_fields(item.error)}
 
 
 def _foretold_row(item: _Foretold) -> tuple[object, ...]:
     size, seconds = item.estimate.size_bytes, item.estimate.seconds
     return (
         item.line.number,
-        "skip" if item.done else "render",
+        item.status,
         item.line.request.path.name,
         item.estimate.files,
         "?" if size is None else f"{size / 1e6:.1f}",

@@ -308,6 +308,31 @@ def test_a_dry_run_makes_nothing_and_estimates_what_is_left(
     assert "1 to render, 1 done before" in batch(plan, out, "--dry-run").stdout
 
 
+def test_a_clip_that_is_not_there_fails_its_line_alone_also_after_it_was_done(
+    batch: Batch, music: Music, tmp_path: Path
+) -> None:
+    (tmp_path / "second.wav").hardlink_to(music.clip)
+    lines: list[dict[str, object]] = [
+        {"clip": str(music.clip), "roles": "drums"},
+        {"clip": "second.wav", "roles": "drums"},
+        {"clip": "none.wav", "roles": "drums"},
+    ]
+    plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
+    foretold = batch(plan, out, "--json", "--dry-run")
+    assert (foretold.code, foretold.statuses) == (0, ["render", "render", "fail"])
+    assert foretold.documents[-1]["summary"]["fail"] == 1  # type: ignore[index]
+    assert f"{tmp_path / 'none.wav'} is not there" in foretold.stderr
+    first = batch(plan, out, "--json")
+    assert (first.code, first.statuses) == (3, ["done", "done", "failed"])
+    (error,) = [line["error"] for line in first.lines if line["status"] == "failed"]
+    assert error["code"] == "missing_file"  # type: ignore[index]
+    made = outputs(out)
+    (tmp_path / "second.wav").unlink()
+    again = batch(plan, out, "--json")
+    assert (again.code, again.statuses) == (3, ["skipped", "failed", "failed"])
+    assert outputs(out) == made
+
+
 def test_a_dry_run_counts_what_projects_hold(batch: Batch, music: Music, tmp_path: Path) -> None:
     line: dict[str, object] = {"clip": str(music.clip), "tempo": 120, "top": 2}
     line["project"] = "als,alc,dawproject,rpp,ardour"

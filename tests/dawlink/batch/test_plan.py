@@ -74,11 +74,19 @@ def test_only_the_first_twenty_are_spelt_out(folder: Path) -> None:
     assert message.endswith("and 10 more.")
 
 
+def test_a_clip_that_is_not_there_is_its_own_line_s_failure(folder: Path) -> None:
+    lines = plan(folder, "clip\na.wav\nnone.wav\n")
+    assert [line.number for line in lines] == [2, 3]
+    message = problems(folder, "clip\na.wav\nnone.wav\n.\n")
+    assert "line 3: the clip" in message  # told with what is wrong with the plan
+    assert "line 4: the clip" in message
+    assert "line 2: the clip" in problems(folder, "clip\nnone.wav\n")
+
+
 def test_quoted_cells_and_blank_lines_do_not_shift_the_numbers(folder: Path) -> None:
     text = '\nclip,out\n"a.wav","one\ntwo"\n\nb.wav,three\nnone.wav,four\n'
-    assert "line 7: the clip" in problems(folder, text)
-    lines = plan(folder, text.replace("none.wav,four\n", ""))
-    assert [line.number for line in lines] == [3, 6]
+    lines = plan(folder, text)
+    assert [line.number for line in lines] == [3, 6, 7]
     assert str(lines[0].folder) == "onetwo"
 
 
@@ -177,7 +185,7 @@ def test_a_template_that_leads_out_is_a_problem_of_its_line(folder: Path) -> Non
 def test_nothing_is_made_for_a_plan_with_a_problem(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "plan.csv").write_text("clip\na.wav\nnone.wav\n")
+    (folder / "plan.csv").write_text("clip\na.wav\n.\n")
     code = main(["batch", str(folder / "plan.csv"), "--out", str(folder / "out")])
     assert code == 2
     assert "line 3" in capsys.readouterr().err
