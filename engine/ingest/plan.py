@@ -81,7 +81,12 @@ class SourcePlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed, one sentence per file, for the person who added it."""
-        return tuple(f"{file.path.name}: {file.note}" for file in self.files if file.note)
+        masters = (
+            f"{path.name} is left out: it is taken for the mix of the others."
+            for path in self.left_out
+        )
+        assumed = (f"{file.path.name}: {file.note}" for file in self.files if file.note)
+        return (*assumed, *masters)
 
     def of_role(self, role: Role) -> tuple[Path, ...]:
         """The files that play ``role``."""
@@ -166,7 +171,10 @@ def _plan_folder(
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Audio files and subfolders, by name, without hidden and foreign ones and libraries."""
+    """Audio files and subfolders, by name, without hidden and foreign ones and libraries.
+
+    A link to audio that is gone counts as a file, so that it is told when it is to be read.
+    """
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: _sort_key(entry.name))
     except OSError as error:
@@ -174,7 +182,9 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
             f"The folder {folder} cannot be read: {error.strerror or error}.",
             hint="Check its permissions, or copy the music elsewhere.",
         ) from error
-    files = [entry for entry in entries if is_audio(entry) and entry.is_file()]
+    files = [
+        entry for entry in entries if is_audio(entry) and (entry.is_file() or _leads_nowhere(entry))
+    ]
     folders = [
         entry
         for entry in entries
@@ -184,6 +194,10 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
         and not (entry / DATABASE_NAME).is_file()
     ]
     return files, folders
+
+
+def _leads_nowhere(entry: Path) -> bool:
+    return entry.is_symlink() and not entry.exists()
 
 
 def _looks_like_stems(files: Sequence[Path]) -> bool:

@@ -113,6 +113,18 @@ def test_names_that_do_not_exist_are_refused_before_any_work(
     refused(dawlink("add", "--json"), 2, "usage", "PATH")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_link_to_audio_that_is_gone_is_told(dawlink: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "loops"
+    write(folder / "here.wav", music(3.0))
+    (folder / "gone.wav").symlink_to(tmp_path / "unplugged" / "gone.wav")
+    ran = dawlink("add", folder, "--role", "drums", "--jobs", "1", "--json")
+    refused(ran, 3, "some_failed")
+    failed = next(item for item in ran.items if item["status"] == "failed")
+    assert failed["path"] == str(folder / "gone.wav")
+    assert "No such file" in failed["error"]["message"]
+
+
 def test_a_folder_as_a_daw_exports_it_is_one_song(dawlink: Command, tmp_path: Path) -> None:
     folder = tmp_path / "My Song Stems"
     kick, snare = drum_part() // 2, np.roll(drum_part() // 2, RATE // 4, axis=0)
@@ -126,6 +138,7 @@ def test_a_folder_as_a_daw_exports_it_is_one_song(dawlink: Command, tmp_path: Pa
     assert ran.code == 0, ran
     (item,) = ran.items
     assert item["title"] == "My Song"
+    assert "Master.wav is left out: it is taken for the mix of the others." in item["notes"]
     shown = dawlink("show", item["song_id"], "--json").document
     assert shown["kind"] == "multitrack"
     assert [stem["role"] for stem in shown["stems"]] == [

@@ -141,8 +141,9 @@ def test_a_folder_of_stems_is_one_song(tmp_path):
     assert [path.name for path in plan.of_role("other")] == ["Weird Thing.wav"]
     assert plan.of_role("mix") == ()
     assert [path.name for path in plan.left_out] == ["Master.wav"]
-    assert len(plan.notes) == 1
-    assert "Weird Thing.wav" in plan.notes[0]
+    assumed, master = plan.notes
+    assert "Weird Thing.wav" in assumed
+    assert master == "Master.wav is left out: it is taken for the mix of the others."
 
 
 def test_a_folder_of_songs_is_searched(tmp_path):
@@ -228,7 +229,7 @@ def test_symlink_loops_end(tmp_path):
     folder = touch(tmp_path / "Music", "a.wav", "sub/b.wav")
     (folder / "sub" / "again").symlink_to(folder, target_is_directory=True)
     (folder / "broken.wav").symlink_to(folder / "nowhere.wav")
-    assert [plan.title for plan in planned(folder)] == ["a", "b"]
+    assert [plan.title for plan in planned(folder)] == ["a", "broken", "b"]
 
 
 def test_unusable_paths_are_named(tmp_path):
