@@ -10,7 +10,7 @@ from dawlink.cli.context import invocation
 from dawlink.cli.output import emit_json, emit_text, print_table
 from dawlink.settings import default_config
 
-app = typer.Typer(help="Show settings and where each comes from.", no_args_is_help=True)
+app = typer.Typer(help="Show settings and where each comes from.")
 
 
 @app.callback()
@@ -32,7 +32,10 @@ def show(
     Order: flags, DAWLINK_* variables, ./dawlink.toml, the user's file, defaults.
     """
     if default:
-        emit_text(default_config().rstrip("\n"))
+        if json:
+            emit_json({"default": default_config()})
+        else:
+            emit_text(default_config().rstrip("\n"))
         return
     settings = invocation(ctx).settings()
     values = settings.as_dict()

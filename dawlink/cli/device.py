@@ -12,7 +12,7 @@ import typer
 
 from dawlink.cli.output import emit_json, emit_text
 
-app = typer.Typer(help="Build and install the device for Ableton Live.", no_args_is_help=True)
+app = typer.Typer(help="Build and install the device for Ableton Live.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Folder = Annotated[

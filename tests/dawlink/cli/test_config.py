@@ -47,6 +47,25 @@ def test_the_printed_default_file_is_accepted(capsys: Captured, tmp_path: Path) 
     assert json.loads(capsys.readouterr().out)["settings"]["limit"] == 4
 
 
+def test_the_default_file_is_one_document_with_json(capsys: Captured) -> None:
+    assert main(["config", "show", "--default"]) == 0
+    text = capsys.readouterr().out
+    assert main(["config", "show", "--default", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"schema": 1, "default": text}
+
+
+@pytest.mark.parametrize("command", ["config", "device"])
+def test_a_missing_command_is_one_sentence(capsys: Captured, command: str) -> None:
+    assert main([command]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "error: Missing command.",
+        "Add --help to see what the command takes.",
+    ]
+
+
 def test_a_bad_file_exits_with_2_and_names_it(capsys: Captured, tmp_path: Path) -> None:
     (tmp_path / "dawlink.toml").write_text("limt = 3", encoding="utf-8")
     assert main(["config", "show"]) == 2
