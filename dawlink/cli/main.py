@@ -25,6 +25,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import dawlink
 from dawlink.cli.context import Invocation
+from dawlink.cli.empty_paths import refuse_empty_paths
 from dawlink.cli.output import (
     Documented,
     configure_logging,
@@ -76,6 +77,7 @@ class _LazyCommand(TyperCommand):
     ) -> typer.Context:
         module = importlib.import_module(f"dawlink.cli.{str(self.name).replace('-', '_')}")
         command = _built(module.app)
+        refuse_empty_paths(command, args)
         return cast("typer.Context", command.make_context(info_name, args, parent, **extra))
 
 
@@ -171,7 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = command_line().main(arguments, prog_name="dawlink", standalone_mode=False)
+        program = command_line()
+        refuse_empty_paths(program, arguments)
+        result = program.main(arguments, prog_name="dawlink", standalone_mode=False)
         if result == Interrupted.exit_code:
             return _report(Interrupted("Interrupted."), arguments)
         return result if isinstance(result, int) else 0

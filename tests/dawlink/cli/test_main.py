@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
 import subprocess
 import sys
+import typing
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import typer
 
 from dawlink.cli import main as program
+from dawlink.cli.empty_paths import PATH_METAVARS
 from dawlink.cli.output import Documented, progress
 from engine.errors import (
     DawlinkError,
@@ -165,6 +168,59 @@ def test_usage_errors_exit_with_2_and_are_json_when_asked(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["error"]["message"]
     assert printed.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["render", "vox.wav", "--out", ""], "--out"),
+        (["render", "vox.wav", "--out="], "--out"),
+        (["render", "--key", "Am", "", "--out", "made"], "CLIP"),
+        (["render", "vox.wav", "--duck", "--into", "", "--out", "made"], "--into"),
+        (["suggest", ""], "CLIP"),
+        (["suggest", "--", ""], "CLIP"),
+        (["batch", "", "--out", "made"], "PLAN"),
+        (["batch", "plan.csv", "--out", ""], "--out"),
+        (["add", "a.wav", "--stems", ""], "PATH"),
+        (["evaluate", "--data", ""], "--data"),
+        (["evaluate", "", "--protocol", "kway"], "DIR"),
+        (["train", "fit", "--data", "songs", "--out", ""], "--out"),
+        (["device", "build", "--out", ""], "--out"),
+        (["device", "install", "--user-library="], "--user-library"),
+        (["show", "g1", "--plot", ""], "--plot"),
+        (["demo", "--out", ""], "--out"),
+        (["--config", "", "list"], "--config"),
+    ],
+)
+def test_an_empty_path_is_refused(
+    capsys: Captured,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    named: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program.main(arguments) == 2
+    assert f"error: {named} is an empty path." in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_that_are_no_paths_may_be_empty(capsys: Captured, tmp_path: Path) -> None:
+    clip = str(tmp_path / "none.wav")
+    library = ["--library", str(tmp_path)]
+    assert program.main([*library, "suggest", clip, "--key", "", "--clip-key="]) == 6
+    assert "empty path" not in capsys.readouterr().err
+
+
+def test_every_path_is_known_as_one() -> None:
+    for name in program.COMMANDS:
+        module = importlib.import_module(f"dawlink.cli.{name}")
+        for command in module.app.registered_commands:
+            hints = typing.get_type_hints(command.callback, include_extras=True)
+            for hint in hints.values():
+                given = str(typing.get_args(hint)[:1])
+                if "pathlib" in given:
+                    assert hint.__metadata__[0].metavar in PATH_METAVARS, (name, hint)
 
 
 def test_a_mistyped_command_is_met_with_the_nearest(capsys: Captured) -> None:
