@@ -143,7 +143,7 @@ def _finish(
     analysis = analyse_with_corrections(
         stems, library.corrections(song_id), loop=kind == "loop", name=_telling_name(plan)
     )
-    song = library.add_song(
+    added = library.add_or_find(
         NewSong(
             title=plan.title,
             kind=kind,
@@ -154,8 +154,10 @@ def _finish(
             content_sha=content_sha,
         )
     )
-    remember_voice(library, song.id, stems)
-    return Imported(song.id, is_new=True, notes=(*plan.notes, *analysis.notes, *notes))
+    if not added.is_new:  # another process added the same music in the meantime
+        return Imported(added.row.id, is_new=False)
+    remember_voice(library, added.row.id, stems)
+    return Imported(added.row.id, is_new=True, notes=(*plan.notes, *analysis.notes, *notes))
 
 
 def _stems_of(plan: SourcePlan) -> dict[Role, Waveform]:

@@ -46,7 +46,7 @@ from engine.library.sweeping import SWEEP_AGE_S, collect, sweep
 from engine.library.verify import find_problems
 from engine.theory import Role
 
-__all__ = ["Library"]
+__all__ = ["AddedSong", "Library"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,14 @@ class _StemFiles:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class AddedSong:
+    """A song that is in the library, and whether it was not before."""
+
+    row: SongRow
+    is_new: bool
 
 
 class Library(LibraryReader):
@@ -166,7 +174,11 @@ class Library(LibraryReader):
         return self._blobs.store_features(rows)
 
     def add_song(self, new: NewSong) -> SongRow:
-        """Add a song with all its stems, or nothing of it.
+        """The row of :meth:`add_or_find`."""
+        return self.add_or_find(new).row
+
+    def add_or_find(self, new: NewSong) -> AddedSong:
+        """Add a song with all its stems, or nothing of it; says which it was.
 
         The same content again adds nothing: its row is returned as it is, and only the files
         that it came from this time are noted.
@@ -182,7 +194,7 @@ class Library(LibraryReader):
         if new.content_sha:
             known = self._add_known(new, song_id_for(new.kind, new.content_sha))
             if known is not None:
-                return known
+                return AddedSong(known, is_new=False)
         files = self._store(new)
         content_sha = new.content_sha or content_of_stems(
             (role, stored.audio.sha) for role, stored in files.items()
@@ -190,6 +202,7 @@ class Library(LibraryReader):
         song_id = song_id_for(new.kind, content_sha)
         with self._database.writing() as session:
             song = session.get(Song, song_id)
+            is_new = song is None
             if song is None:
                 if not self._all_there(files):
                     files = self._store(new)
@@ -201,7 +214,7 @@ class Library(LibraryReader):
                 session.add_all(_stem_rows(song_id, new.analysis, files))
                 _changed(session)
             _note_sources(session, song_id, new.sources)
-            return mapping.song_row(song)
+            return AddedSong(mapping.song_row(song), is_new=is_new)
 
     def add_sources(self, song_id: str, sources: Iterable[SourceFile]) -> None:
         """Note more files that a song can be made from, so that they are skipped from now on.

@@ -5,16 +5,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from sqlalchemy import create_engine, update
 
-from engine.analysis.records import FEATURE_VERSION
+from engine.analysis.records import FEATURE_VERSION, SongAnalysis
+from engine.ingest import song_import
 from engine.library.library import Library
 from engine.library.schema import Song
-from tests.dawlink.cli.running import Command, Document, refused
+from tests.dawlink.cli.running import Command, Document, Ran, refused
 from tests.dawlink.cli.sounds import RATE, TEMPO_BPM, drum_part, music, write, write_aac
 
 STRANGE = "04 絆ふぉーえばー – ű.wav"
@@ -111,6 +113,25 @@ def test_names_that_do_not_exist_are_refused_before_any_work(
     refused(dawlink("add", song, "--role", "kazoo", "--json"), 2, "bad_role", "kazoo")
     refused(dawlink("add", song, "--jobs", "-1", "--json"), 2, "bad_setting", "--jobs")
     refused(dawlink("add", "--json"), 2, "usage", "PATH")
+
+
+def test_what_another_run_adds_in_the_meantime_is_present(
+    dawlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = write(tmp_path / "loop.wav", music(3.0))
+    analyse = song_import.analyse_with_corrections
+    inner: list[Ran] = []
+
+    def analyse_after_another(*arguments: Any, **options: Any) -> SongAnalysis:
+        monkeypatch.setattr(song_import, "analyse_with_corrections", analyse)
+        inner.append(dawlink("add", loop, "--role", "drums", "--jobs", "1", "--json"))
+        return analyse(*arguments, **options)
+
+    monkeypatch.setattr(song_import, "analyse_with_corrections", analyse_after_another)
+    outer = dawlink("add", loop, "--role", "drums", "--jobs", "1", "--json")
+    assert [item["status"] for item in inner[0].items] == ["added"]
+    assert [item["status"] for item in outer.items] == ["present"]
+    assert outer.items[0]["song_id"] == inner[0].items[0]["song_id"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
