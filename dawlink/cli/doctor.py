@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -24,10 +26,8 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.output import emit_json, emit_text, print_table, progress
 from dawlink.settings import Settings
-from engine.analysis import madmom_compat
-from engine.analysis.separation import DEFAULT_MODEL, FallbackSeparator
 from engine.errors import DawlinkError
-from engine.library.place import ServerPlace, files_of
+from engine.library.place import DATABASE_NAME, ServerPlace, files_of
 
 app = typer.Typer()
 
@@ -44,6 +44,8 @@ NECESSARY: Final = {
     "numpy": "numpy",
     "scipy": "scipy.signal",
     "torch": "torch",
+    "safetensors": "safetensors.torch",
+    "threadpoolctl": "threadpoolctl",
     "soundfile": "soundfile",
     "av": "av",
     "soxr": "soxr",
@@ -54,7 +56,14 @@ NECESSARY: Final = {
     "python-osc": "pythonosc.osc_message",
     "mido": "mido",
     "pylibrb": "pylibrb",
+    "filelock": "filelock",
+    "matplotlib": "matplotlib",
+    "platformdirs": "platformdirs",
+    "rich": "rich.console",
+    "typer": "typer",
 }
+#: Distributions without which the rest works; what looks for them says what takes their place.
+REPLACEABLE: Final = ("demucs", "madmom-infer", "pyrubberband", "torchaudio")
 
 
 @dataclass(frozen=True)
@@ -100,21 +109,31 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _python()
     for distribution, module in NECESSARY.items():
         yield _package(distribution, module)
-    for look in (_torch_devices, _beats_and_key, _separation, _rubberband_program):
+    looks = (_torch_devices, _torchaudio, _beats_and_key, _separation, _rubberband_program)
+    for look in looks:
         yield _guarded(look)
-    yield _weights(settings.separator)
+    yield _guarded(partial(_weights, settings.separator))
     if settings.cluster:
         yield _distributed()
     if isinstance(settings.library, Path):
-        yield _library(settings.library)
+        yield _guarded(partial(_library, settings.library))
     else:
         yield _guarded(_psycopg)
-        yield _server(settings.library)
+        yield _guarded(partial(_server, settings.library))
     yield _space(files_of(settings.library))
     yield from _models(files_of(settings.library) / "models")
+    yield _guarded(_duck_network)
 
 
 def _models(folder: Path) -> Iterator[Check]:
+    """A package that the models need and lack has its own line, as everywhere."""
+    try:
+        yield from _learned_models(folder)
+    except ImportError as error:
+        yield Check("models", "note", str(error), _SETUP)
+
+
+def _learned_models(folder: Path) -> Iterator[Check]:
     """Every learned model: the one that comes with dawlink, or the library's own, read whole."""
     from engine.models.registry import LEARNED, SHIPPED, load_ranker, own_checkpoints
 
@@ -129,7 +148,6 @@ def _models(folder: Path) -> Iterator[Check]:
             yield Check(f"model {name}", "missing", error.message, mend)
         else:
             yield Check(f"model {name}", "ok", str(own.get(name, "comes with dawlink")))
-    yield _duck_network()
 
 
 def _duck_network() -> Check:
@@ -170,7 +188,19 @@ def _torch_devices() -> Check:
     return Check("torch device", "ok", ", ".join(devices))
 
 
+def _torchaudio() -> Check:
+    from engine.models.torchaudio_compat import transforms
+
+    try:
+        transforms()
+    except DawlinkError as error:
+        return Check("torchaudio", "note", f"only mix networks need it: {error.message}", _SETUP)
+    return Check("torchaudio", "ok", importlib.metadata.version("torchaudio"))
+
+
 def _beats_and_key() -> Check:
+    from engine.analysis import madmom_compat
+
     name = "beats and key"
     try:
         for module in ("features.downbeats", "features.key"):
@@ -199,6 +229,8 @@ def _separation() -> Check:
 
 def _weights(separator: str) -> Check:
     """Whether a separation model's weights are on this machine."""
+    from engine.analysis.separation import DEFAULT_MODEL, FallbackSeparator
+
     if separator == FallbackSeparator.name:
         return Check("weights", "ok", f"the separator {separator} needs none")
     from engine.analysis.demucs_separation import has_weights
@@ -217,6 +249,8 @@ def _weights(separator: str) -> Check:
 def _rubberband_program() -> Check:
     name = "rubberband program"
     found = shutil.which("rubberband")
+    if found and importlib.util.find_spec("pyrubberband") is None:
+        return Check("pyrubberband", "note", "not there; only the stretcher of that name", _SETUP)
     if found:
         return Check(name, "ok", found)
     install = {"darwin": "brew install rubberband", "linux": "apt-get install rubberband-cli"}
@@ -229,10 +263,27 @@ def _rubberband_program() -> Check:
 
 
 def _library(folder: Path) -> Check:
-    nearest = _nearest_existing(folder)
-    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+    """A library that may only be read is good for all but adding."""
+    from engine.library.library import Library
+
+    if _may_write(folder):
         return Check("library", "ok", str(folder) + ("" if folder.exists() else " (not made yet)"))
+    try:
+        with Library.open(folder, create=False, read_only=True):
+            return Check("library", "note", f"{folder} can be read, not written")
+    except DawlinkError as error:
+        if error.code != "no_library":
+            return Check("library", "missing", error.message, error.hint)
     return Check("library", "missing", f"{folder} cannot be written", "dawlink --library DIR …")
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether files can be made in the folder, or it itself, and its database can be changed."""
+    nearest = _nearest_existing(folder)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return False
+    database = folder / DATABASE_NAME
+    return not database.exists() or os.access(database, os.W_OK)
 
 
 def _distributed() -> Check:
@@ -276,12 +327,13 @@ def _nearest_existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
-def _guarded(look: Callable[[], Check]) -> Check:
+def _guarded(look: Callable[[], Check] | partial[Check]) -> Check:
     """A check whose package is missing is itself a note: the package has its own line."""
+    function = look.func if isinstance(look, partial) else look
     try:
         return look()
     except ImportError as error:
-        return Check(look.__name__.strip("_").replace("_", " "), "note", str(error), _SETUP)
+        return Check(function.__name__.strip("_").replace("_", " "), "note", str(error), _SETUP)
 
 
 def _import_failure(module: str) -> str:
@@ -298,9 +350,12 @@ def _import_failure(module: str) -> str:
 def _print(checks: list[Check], *, works: bool) -> None:
     rows = [(check.status, check.name, check.detail) for check in checks]
     print_table(["", "what", "found"], rows)
-    mends = {check.mend: check.name for check in checks if check.mend}
+    mends: dict[str, list[str]] = {}
+    for check in checks:
+        if check.mend:
+            mends.setdefault(check.mend, []).append(check.name)
     if mends:
         emit_text("")
-    for mend, name in mends.items():
-        emit_text(f"{name}: {mend}")
+    for mend, names in mends.items():
+        emit_text(f"{', '.join(names)}: {mend}")
     emit_text("\ndawlink works here." if works else "\ndawlink cannot work here yet.")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from dawlink.cli.main import main
 from dawlink.settings import Settings
 from engine.analysis import demucs_separation, madmom_compat
 from engine.errors import MissingDependency
+from engine.library.library import Library
 
 Captured = pytest.CaptureFixture[str]
 
@@ -51,6 +55,32 @@ def test_something_necessary_that_is_missing_exits_with_4(
     assert "cannot work" in printed
 
 
+def test_every_dependency_is_looked_at() -> None:
+    root = Path(__file__).parents[3]
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {re.split(r"[^\w-]", text, maxsplit=1)[0] for text in project["dependencies"]}
+    assert declared == {*doctor.NECESSARY, *doctor.REPLACEABLE}
+
+
+def test_a_package_that_the_models_lack_is_a_row_and_no_end(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'safetensors'", name="safetensors")
+
+    monkeypatch.setattr("engine.models.registry.load_ranker", lacking)
+    monkeypatch.setattr("engine.models.song_masher.shipped_mask.load_duck_network", lacking)
+    missing = {"safetensors": "not_there_at_all", "soxr": "not_there_either"}
+    monkeypatch.setattr(doctor, "NECESSARY", missing)
+    assert main(["--library", str(tmp_path), "doctor"]) == 4
+    printed = capsys.readouterr()
+    assert "cannot work" in printed.out
+    assert "Run: dawlink doctor" not in printed.err
+    (line,) = [line for line in printed.out.splitlines() if line.endswith("bootstrap.py setup")]
+    names = line.partition(":")[0].split(", ")  # one command mends them all
+    assert {"safetensors", "soxr", "models", "duck network"} <= set(names)
+
+
 def test_a_fallback_is_a_note_and_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(module: str) -> None:
         raise MissingDependency("The package madmom is not installed.")
@@ -66,6 +96,18 @@ def test_a_library_where_nothing_can_be_written_is_missing(tmp_path: Path) -> No
     occupied = tmp_path / "file"
     occupied.write_bytes(b"")
     assert doctor._library(occupied / "library").status == "missing"
+
+
+def test_a_library_that_can_only_be_read_is_a_note(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Library.open(tmp_path / "library").close()
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    check = doctor._library(tmp_path / "library")
+    assert check.status == "note"
+    assert "can be read, not written" in check.detail
+    assert doctor._library(tmp_path / "elsewhere").status == "missing"
+    assert main(["--library", str(tmp_path / "library"), "doctor"]) == 0
 
 
 def test_weights_are_looked_for_where_separation_looks_and_not_fetched(
