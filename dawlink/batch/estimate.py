@@ -30,6 +30,7 @@ _FLAC_SHARE: Final = 0.65
 _HIGHEST_RATE_HZ: Final = 96000
 #: Channels of stems and mix; the clip keeps its own.
 _CHANNELS: Final = 2
+#: Of a clip whose metre is not stated.
 _BEATS_PER_BAR: Final = 4
 #: Length of a usual song [s], and what a second of one channel of its stems takes in a project.
 _SONG_S: Final = 200.0
@@ -115,7 +116,8 @@ def _length_s(line: PlanLine, duration_s: float) -> float:
     """Length of each file [s]: the stated bars, else the clip's own length at the new tempo."""
     request, tempo = line.request, line.wanted.tempo_bpm
     if request.bars and (tempo or request.tempo_bpm):
-        return request.bars * _BEATS_PER_BAR * 60.0 / (tempo or request.tempo_bpm or 120.0)
+        beats = request.bars * (request.beats_per_bar or _BEATS_PER_BAR)
+        return beats * 60.0 / (tempo or request.tempo_bpm or 120.0)
     end_s = duration_s if request.end_s is None else min(request.end_s, duration_s)
     length_s = max(end_s - request.start_s, 0.0)
     return length_s * request.tempo_bpm / tempo if tempo and request.tempo_bpm else length_s

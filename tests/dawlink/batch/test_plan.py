@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import pytest
 
+from dawlink.batch.estimate import audio_seconds
 from dawlink.batch.folders import TemplateError, folder_of
 from dawlink.batch.plan import PlanLine, read_plan
 from dawlink.cli.context import Invocation
@@ -180,6 +182,15 @@ VALUES = {"line": 7, "clip": "vox", "tempo": 120, "key": "Am", "model": "auto"}
 
 def test_a_template_that_leads_out_is_a_problem_of_its_line(folder: Path) -> None:
     assert "line 3: out is '../x'" in problems(folder, "clip,out\na.wav,x\na.wav,../x\n")
+
+
+def test_a_stated_metre_counts_in_the_estimate(folder: Path) -> None:
+    with wave.open(str(folder / "a.wav"), "wb") as clip:
+        clip.setparams((1, 2, 44100, 0, "NONE", ""))
+        clip.writeframes(bytes(2 * 44100))
+    text = "clip,bars,tempo,clip_metre,roles\na.wav,4,120,3,drums\na.wav,4,120,,drums\n"
+    tracks = 3  # drums, clip, mix
+    assert [audio_seconds(line) for line in plan(folder, text)] == [tracks * 6.0, tracks * 8.0]
 
 
 def test_nothing_is_made_for_a_plan_with_a_problem(
