@@ -52,6 +52,8 @@ Value = str | int | float | Path | ServerPlace | tuple[float, float]
 Reader = Callable[[object], Value]
 
 CONFIG_NAME: Final = "dawlink.toml"
+#: What renders may have [Hz]; as :data:`engine.delivery.records.SAMPLE_RATES`, too slow to import.
+SAMPLE_RATES: Final = (22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 ENVIRONMENT_PREFIX: Final = "DAWLINK_"
 DEFAULT: Final = "default"
 
@@ -90,6 +92,16 @@ def _one_of(names: tuple[str, ...]) -> Reader:
         return text
 
     return _explained(read, f"one of {', '.join(names)}")
+
+
+def _one_rate() -> Reader:
+    def read(value: object) -> Value:
+        number = int(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int) or number not in SAMPLE_RATES:
+            raise ValueError
+        return number
+
+    return _explained(read, f"one of {', '.join(map(str, SAMPLE_RATES))}")
 
 
 def _word() -> Reader:
@@ -222,7 +234,7 @@ class Settings:
     sample_rate: int = field(
         default=44100,
         metadata=_setting(
-            _whole(8000, 192000), "Sample rate of renders [Hz]; the clip's own when left out."
+            _one_rate(), "Sample rate of renders [Hz]; the clip's own when left out."
         ),
     )
     mix_lufs: float = field(

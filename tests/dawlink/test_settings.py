@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dawlink.settings import Settings, default_config, load_settings
+from dawlink.settings import SAMPLE_RATES, Settings, default_config, load_settings
+from engine.delivery import records
 from engine.errors import UsageError
 
 Load = Callable[..., Settings]
@@ -176,3 +177,11 @@ def test_a_port_is_read_exactly_when_it_is_one(port: int) -> None:
 def test_workers_are_never_none() -> None:
     assert Settings(jobs=3).workers == 3
     assert Settings(jobs=0).workers >= 1
+
+
+def test_a_sample_rate_is_one_that_renders_may_have(load: Load) -> None:
+    assert SAMPLE_RATES == records.SAMPLE_RATES
+    assert load({"sample_rate": "48000"}).sample_rate == 48000
+    for wrong in (8000, 12345, "44.1", True):
+        with pytest.raises(UsageError, match="expected one of 22050, 32000, 44100"):
+            load({"sample_rate": wrong})
