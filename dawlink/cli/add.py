@@ -58,8 +58,9 @@ def add(
         [path.absolute() for path in paths] if settings.cluster else paths, wanted
     )
     outcomes = list(failures)
+    alone = len(plans) + len(failures) == 1
     for outcome in failures:
-        _tell(outcome, json=json)
+        _tell(outcome, alone=alone, json=json)
     with (
         progress("adding", total=len(plans)) as bar,
         contextlib.closing(
@@ -70,20 +71,22 @@ def add(
             outcomes.append(outcome)
             bar.advance()
             bar.describe(outcome.title)
-            _tell(outcome, json=json)
+            _tell(outcome, alone=alone, json=json)
             if isinstance(outcome.error, MissingDependency):
                 break  # every other song would miss it too
     _finish(outcomes, settings.library, json=json)
 
 
-def _tell(outcome: AddOutcome, *, json: bool) -> None:
+def _tell(outcome: AddOutcome, *, alone: bool, json: bool) -> None:
+    """What became of a source; but for an error that is told at the end as that of the run."""
     for note in outcome.notes:
         _LOGGER.warning("%s: %s", outcome.title, note)
     if json:
         emit_json_line(_document(outcome))
         return
     if outcome.error is not None:
-        _LOGGER.error("%s", _sentence(outcome.error))
+        if not alone and not isinstance(outcome.error, MissingDependency):
+            _LOGGER.error("%s", _sentence(outcome.error))
     else:
         emit_text(f"{outcome.status:8} {outcome.song_id}  {outcome.title}")
 

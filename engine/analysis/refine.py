@@ -116,7 +116,7 @@ def refine(
         raise UnusableInput(
             f"Only {tracked.beats_s.size} beats were found in {duration_s:.1f} s of audio; "
             f"a beat map needs {FEWEST_BEATS}.",
-            hint="Give the tempo with --tempo if you know it; a pad or a voice alone has no beat.",
+            hint="Add a longer part, or a loop with --role; a pad or a voice alone has no beat.",
             code="no_beats",
         )
     fit = None

@@ -115,6 +115,15 @@ def test_names_that_do_not_exist_are_refused_before_any_work(
     refused(dawlink("add", "--json"), 2, "usage", "PATH")
 
 
+def test_the_error_of_the_only_file_is_told_once(dawlink: Command, tmp_path: Path) -> None:
+    ran = dawlink("add", tmp_path / "none.wav")
+    assert ran.code == 6
+    assert ran.err.count("none.wav does not exist.") == 1
+    two = dawlink("add", tmp_path / "none.wav", tmp_path / "nor this.wav")
+    assert two.code == 3
+    assert two.err.count("none.wav does not exist.") == 1
+
+
 def test_what_another_run_adds_in_the_meantime_is_present(
     dawlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,7 @@ def test_too_few_beats_are_refused_with_the_next_step() -> None:
     with pytest.raises(UnusableInput) as caught:
         refine(nothing, [attack_function(np.zeros(100, np.float32))], duration_s=5)
     assert caught.value.code == "no_beats"
-    assert "--tempo" in caught.value.hint
+    assert "--role" in caught.value.hint
 
 
 def test_the_metre_is_kept() -> None:
