@@ -196,7 +196,10 @@ class Settings:
     )
     device: DeviceName = field(
         default="auto",
-        metadata=_setting(_one_of(get_args(DeviceName)), "Where networks run."),
+        metadata=_setting(
+            _one_of(get_args(DeviceName)),
+            "What train computes on; auto takes a GPU where there is one.",
+        ),
     )
     separator: str = field(
         default="auto",

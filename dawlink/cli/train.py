@@ -57,8 +57,9 @@ def train(
         typer.Option(metavar="M", help="End after so many in all; --resume goes on."),
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="What computes.")
-    ] = "auto",
+        Literal["auto", "cpu", "cuda", "mps"] | None,
+        typer.Option(help="Device to train on; default auto, or the setting."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of everything random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
     lsro: Annotated[
@@ -74,6 +75,7 @@ def train(
 ) -> None:
     """Train a model and write its checkpoint, with settings, data hash and metrics inside."""
     trainer = _trainer(model)
+    settings = invocation(ctx).settings(device=device)
     _check_meant(model, lsro=lsro, mended=mended, limit_songs=limit_songs)
     request = TrainRequest(
         model=model,
@@ -81,11 +83,11 @@ def train(
         out=_checked(out or Path(f"{model}.safetensors")),
         epochs=epochs,
         minutes=minutes,
-        device=device,
+        device=settings.device,
         seed=seed,
         resume=resume,
         lsro=lsro,
-        jobs=invocation(ctx).settings().workers,
+        jobs=settings.workers,
         mended=mended,
     )
     begun = (*_begun_anew(request), *_midi_beside_audio(request.data))

@@ -221,7 +221,7 @@ def test_a_gain_moves_a_whole_stem(filled: Command, music: Music, tmp_path: Path
         (["--top", "-1"], "usage", "--top -1"),
         (["--rank", "1", "--top", "2"], "usage", "exclude"),
         (["--sample-rate", "12345"], "bad_setting", "44100"),
-        (["--sample-rate", "0"], "bad_setting", "8000"),
+        (["--sample-rate", "0"], "bad_setting", "192000"),
         (["--format", "mp3"], "bad_setting", "wav, flac"),
         (["--bit-depth", "8"], "bad_setting", "16, 24, 32f"),
         (["--format", "flac", "--bit-depth", "32f"], "bad_bit_depth", "--bit-depth 24"),

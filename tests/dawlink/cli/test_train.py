@@ -33,6 +33,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]:
     return requests
 
 
+def test_the_device_of_the_settings_is_trained_on(
+    dawlink: Command, asked: list[TrainRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = ("train", "premixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    assert dawlink(*train).code == 0
+    monkeypatch.setenv("DAWLINK_DEVICE", "mps")
+    assert dawlink(*train).code == 0
+    assert dawlink(*train, "--device", "cpu").code == 0
+    assert [request.device for request in asked] == ["auto", "mps", "cpu"]
+
+
 def test_options_reach_the_trainer(
     dawlink: Command, asked: list[TrainRequest], tmp_path: Path
 ) -> None:
