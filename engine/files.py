@@ -101,7 +101,7 @@ def _rename_new(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise UnwritableOutput(
-            f"{path} appeared while it was being made.",
+            f"Another program created {path} in the meantime.",
             hint="Add --overwrite to replace it.",
             code="exists",
         ) from None

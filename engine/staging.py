@@ -124,7 +124,7 @@ def _require_replaceable(path: Path, staged: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise UnwritableOutput(
-            f"{path} appeared while it was being made.",
+            f"Another program created {path} in the meantime.",
             hint="Add --overwrite to replace it.",
             code="exists",
         )

@@ -247,7 +247,7 @@ class _LineRenderer:
             outcome = LineOutcome(job.line, "failed", error=error)
         except Exception as error:  # a bug that one line brings out must not stop the others
             described = DawlinkError(
-                f"{job.line.request.path} brought out a bug in dawlink: "
+                f"{job.line.request.path} triggered a bug in dawlink: "
                 f"{type(error).__name__}: {error}.",
                 hint=_BUG_HINT,
             )

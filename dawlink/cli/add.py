@@ -123,7 +123,7 @@ def _failure(outcomes: list[AddOutcome]) -> DawlinkError | None:
         return errors[0]
     return SomeItemsFailed(
         f"{len(errors)} of {len(outcomes)} could not be added.",
-        hint="The others are in; mend those named above and run the same command again.",
+        hint="The others are in; fix those named above and run the command again.",
     )
 
 

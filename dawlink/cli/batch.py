@@ -153,7 +153,7 @@ def _failure(failed: int, lines: int) -> SomeItemsFailed | None:
         return None
     return SomeItemsFailed(
         f"{failed} of {lines} lines failed.",
-        hint="The others are done; mend those named above and run the same command again.",
+        hint="The others are done; fix those named above and run the command again.",
     )
 
 

@@ -127,7 +127,7 @@ def evaluate(
             f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.", code="bad_limit"
         )
     if not 0 <= seed < 2**63:
-        raise UsageError(f"The seed {seed} cannot be meant.", hint="Give 0 or more.")
+        raise UsageError(f"The seed {seed} is not valid.", hint="Give 0 or more.")
     wanted = parse_protocol(protocol)
     if out is not None:
         require_writable(out)

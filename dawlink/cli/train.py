@@ -60,7 +60,7 @@ def train(
         Literal["auto", "cpu", "cuda", "mps"] | None,
         typer.Option(help="Device to train on; default auto, or the setting."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped.")] = False,
     lsro: Annotated[
         bool, typer.Option("--lsro", help="Learn from unlabeled mashups too (mix networks).")
@@ -108,12 +108,12 @@ def train(
 def _check_meant(model: str, *, lsro: bool, mended: bool, limit_songs: int | None) -> None:
     """Options that mean nothing to a model are refused."""
     if lsro and model not in WITH_LSRO:
-        raise UsageError(f"--lsro means nothing to {model}.", hint="Leave --lsro out.")
+        raise UsageError(f"--lsro does not apply to {model}.", hint="Leave --lsro out.")
     if mended and model != "song-masher":
-        raise UsageError(f"--mended means nothing to {model}.", hint="Leave --mended out.")
+        raise UsageError(f"--mended does not apply to {model}.", hint="Leave --mended out.")
     if limit_songs is not None and model in READ_NOTES:
         raise UsageError(
-            f"--limit-songs means nothing to {model}: it reads notes and renders no song.",
+            f"--limit-songs does not apply to {model}: it reads notes and renders no song.",
             hint="Leave --limit-songs out.",
         )
     if limit_songs is not None and limit_songs < 2:
@@ -172,8 +172,8 @@ def _checked(out: Path) -> Path:
     """What cannot be written is said before hours of work, not after them."""
     if out.suffix != ".safetensors":
         raise UsageError(
-            f"{out} is no name for a checkpoint.",
-            hint="Let it end in .safetensors.",
+            f"A checkpoint's name must end in .safetensors, got {out}.",
+            hint="Give another name with --out.",
             code="bad_suffix",
         )
     if out.is_dir():
@@ -199,7 +199,7 @@ def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
         return (f"There is no earlier run of {request.out} to go on from; it begins now.",)
     if not request.resume and is_unfinished(request.out):
         return (
-            f"An unfinished run of {request.out} is begun anew and replaced; --resume goes on.",
+            f"The unfinished run of {request.out} will be started over; --resume continues it.",
         )
     return ()
 

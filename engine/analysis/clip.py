@@ -131,7 +131,8 @@ def _is_clear(contrast: float) -> bool:
 def _check(waveform: Waveform) -> None:
     if waveform.duration_s < SHORTEST_CLIP_S:
         raise UnusableInput(
-            f"The clip is {waveform.duration_s:.2f} s long; {SHORTEST_CLIP_S:.0f} s is the least.",
+            f"The clip is only {waveform.duration_s:.2f} s long; "
+            f"at least {SHORTEST_CLIP_S:.0f} s are needed.",
             hint="Select a longer part; a few bars work best.",
             code="too_short",
         )

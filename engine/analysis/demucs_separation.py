@@ -87,7 +87,7 @@ class DemucsSeparator:
     ) -> None:
         if segment_s is not None and not segment_s > 0:
             raise UsageError(
-                f"A segment of {segment_s} s cannot be meant.", hint="Give seconds above 0."
+                f"A segment of {segment_s} s is not valid.", hint="Give seconds above 0."
             )
         self._model = model
         self._models = models

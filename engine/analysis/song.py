@@ -155,7 +155,8 @@ def _signals(stems: Mapping[Role, Waveform], *, loop: bool) -> _Signals:
     duration_s = max(waveform.duration_s for waveform in stems.values())
     if duration_s < SHORTEST_SONG_S and not loop:
         raise UnusableInput(
-            f"The song is {duration_s:.2f} s long; {SHORTEST_SONG_S:.0f} s is the least.",
+            f"The song is only {duration_s:.2f} s long; "
+            f"at least {SHORTEST_SONG_S:.0f} s are needed.",
             hint="A short loop is added with --role.",
             code="too_short",
         )

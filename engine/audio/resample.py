@@ -50,7 +50,7 @@ def resample(waveform: Waveform, sample_rate: int) -> Waveform:
     """
     if sample_rate <= 0:
         raise UsageError(
-            f"A sample rate of {sample_rate} Hz cannot be meant.",
+            f"A sample rate of {sample_rate} Hz is not valid.",
             hint="Give a rate such as 44100 or 48000.",
         )
     if sample_rate == waveform.sample_rate:

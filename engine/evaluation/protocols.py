@@ -99,8 +99,8 @@ def evaluate(
     tasks = _tasks(protocol, songs, mixtures, rankers, seed)
     if not tasks:
         raise UnusableInput(
-            f"{'This song holds' if len(songs) == 1 else f'These {len(songs)} songs hold'} nothing "
-            f"that {protocol} could ask.",
+            f"{'This song contains' if len(songs) == 1 else f'These {len(songs)} songs contain'} "
+            f"nothing that the {protocol} protocol can test.",
             hint="It needs two songs or more, kway of one metre; huang and alignment need vocals "
             "in one of them, and songs of ten and of twenty bars.",
             code="no_items",

@@ -164,7 +164,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> AddOutcome:
     except Exception as error:  # a bug that one file brings out must not stop the others
         _LOGGER.exception("%s", path)
         described = DawlinkError(
-            f"{path} brought out a bug in dawlink: {type(error).__name__}: {error}.",
+            f"{path} triggered a bug in dawlink: {type(error).__name__}: {error}.",
             hint="Please report it with the output of the same command run with -vv.",
         )
         return AddOutcome(path, job.plan.title, "failed", error=described)

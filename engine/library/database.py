@@ -140,8 +140,8 @@ class Database:
             )
         if self._read_only:
             raise LibraryUnusable(
-                f"The library {self._backend.name} is of another dawlink and open for reading "
-                "only.",
+                f"The library {self._backend.name} was made by another version of dawlink and is "
+                "open read-only.",
                 hint="`dawlink add` brings it up to date.",
                 code="library_old",
             )

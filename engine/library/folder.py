@@ -26,7 +26,7 @@ def prepare_folder(folder: Path, *, create: bool) -> None:
     except OSError as error:
         raise LibraryUnusable(
             f"The library {folder} cannot be read: {error.strerror or error}.",
-            hint="See that you may read it, or choose another with --library.",
+            hint="Check that you may read it, or choose another with --library.",
         ) from error
     if exists and not is_folder:
         raise _no_library(folder, f"{folder} is a file; a library is a folder.")

@@ -34,7 +34,7 @@ def resolve_id(session: Session, text: str, kind: IdKind | None) -> str:
         raise unknown_id(session, wanted, kind)
     shown = ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
     raise UsageError(
-        f"{wanted!r} is the beginning of {len(found)} ids.",
+        f"{len(found)} ids begin with {wanted!r}.",
         hint=f"Type more of it: {shown}",
         code="ambiguous_id",
     )

@@ -195,7 +195,7 @@ class PostgresBackend:
             return self._unreachable(said)
         return LibraryUnusable(
             f"The server of the library {self.name} refuses: {said}.",
-            hint="See that database, user and password are right; a password may stand in "
+            hint="Check that database, user and password are right; a password may stand in "
             "PGPASSWORD or in the user's .pgpass file.",
             code="library_refused",
         )

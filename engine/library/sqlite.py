@@ -166,6 +166,6 @@ def _in_words(path: Path, error: sqlite3.Error, *, read_only: bool) -> DawlinkEr
     if code == sqlite3.SQLITE_CANTOPEN:
         return LibraryUnusable(
             f"The library's database {path} cannot be opened: {error}.",
-            hint="See that the folder is there and may be read, or choose another with --library.",
+            hint="Check that the folder exists and is readable, or choose another with --library.",
         )
     return None

@@ -43,7 +43,7 @@ class Deadline:
         def told(text: str) -> None:
             if self.is_over():
                 raise SomeItemsFailed(
-                    f"The time was over before the training began, at: {text}.",
+                    f"Time ran out before training began, at: {text}.",
                     hint="Run the same command again: songs that were rendered or analysed are "
                     "kept. Where it gets no further, give more --minutes.",
                     code="out_of_time",

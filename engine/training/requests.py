@@ -54,12 +54,14 @@ class TrainRequest:
         if not self.data:
             raise UsageError("There is no data to train on.", hint="Give folders with --data.")
         if self.epochs is not None and self.epochs < 1:
-            raise UsageError(f"{self.epochs} epochs are none.", hint="Give 1 or more.")
+            raise UsageError(
+                f"--epochs must be 1 or more, got {self.epochs}.", hint="Give 1 or more."
+            )
         if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"{self.minutes:g} minutes cannot be meant.", hint="Give more than 0.")
+            raise UsageError(f"--minutes {self.minutes:g} is not valid.", hint="Give more than 0.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(
-                f"The seed {self.seed} cannot be meant.", hint="Give 0 to 9223372036854775807."
+                f"The seed {self.seed} is not valid.", hint="Give 0 to 9223372036854775807."
             )
 
 

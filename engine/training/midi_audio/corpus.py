@@ -277,7 +277,7 @@ def _work(job: _Job, _ask: Ask[None, None]) -> _Done:
     except Exception as error:  # a bug that one file brings out must not stop the others
         _LOGGER.exception("%s", job.chosen.source.name)
         name = job.chosen.source.name
-        said = f"{name} brought out a bug in dawlink: {type(error).__name__}: {error}."
+        said = f"{name} triggered a bug in dawlink: {type(error).__name__}: {error}."
         return _Done(None, (), DawlinkError(said))
 
 
