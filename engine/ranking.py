@@ -89,7 +89,7 @@ class SearchRules:
         low, high = self.tempo_range
         if not 0 < low <= high <= 4:
             raise UsageError(
-                f"A tempo range of {low:g},{high:g} cannot be meant.",
+                f"A tempo range of {low:g},{high:g} is not valid.",
                 hint="Give output/source durations around 1, like --tempo-range 0.8,1.25.",
                 code="bad_tempo_range",
             )
@@ -100,7 +100,9 @@ class SearchRules:
                 code="bad_semitones",
             )
         if self.limit < 1:
-            raise UsageError(f"A limit of {self.limit} asks for nothing.", code="bad_limit")
+            raise UsageError(
+                f"A limit of {self.limit} is not valid; it must be 1 or more.", code="bad_limit"
+            )
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _rank(
     scores, parts = ranker.score_groups(clip, fits)
     if not np.isfinite(scores).all():
         raise MissingDependency(
-            f"The model {ranker.name} gives scores that are no numbers; its checkpoint is broken.",
+            f"The model {ranker.name} returned invalid scores (NaN); its checkpoint is damaged.",
             hint="Remove it from the folder models of the library, or choose another --model.",
             code="checkpoint_damaged",
         )

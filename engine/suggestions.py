@@ -90,7 +90,7 @@ class SuggestOptions:
             )
         if not self.roles or len(set(self.roles)) != len(self.roles):
             raise UsageError(
-                "Every role is asked for once.",
+                "Name each role only once.",
                 hint="Write --roles harmonic,percussion.",
                 code="bad_role",
             )

@@ -149,7 +149,7 @@ def check_metre(beats_per_bar: float) -> None:
     low, high = _STATED_METRES
     if not (low <= beats_per_bar <= high and float(beats_per_bar).is_integer()):
         raise UsageError(
-            f"{beats_per_bar:g} is no number of beats in a bar.",
+            f"{beats_per_bar:g} is not a valid number of beats per bar.",
             hint=f"Give a whole number from {low} to {high}, 3 for a waltz.",
             code="bad_metre",
         )

@@ -54,5 +54,5 @@ def key_of(root: int, scale: str) -> Key | None:
     raise Fault(
         ErrorCode.BAD_ARGUMENTS,
         "bad_key",
-        f"{scale[:60]!r} is no scale that dawlink knows. Send Major or Minor.",
+        f"dawlink does not know the scale {scale[:60]!r}. Send Major or Minor.",
     )

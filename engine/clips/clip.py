@@ -85,7 +85,7 @@ class BeatMap:
             raise _bad_map("The points of a beat map must rise in seconds and in beats.")
         if not 1 <= self.end_beat - self.start_beat <= MOST_BEATS:
             raise _bad_map(
-                f"A region from beat {self.start_beat:g} to {self.end_beat:g} cannot be meant."
+                f"A region from beat {self.start_beat:g} to {self.end_beat:g} is not valid."
             )
         if self.time_at(self.end_beat) <= 0:
             raise _bad_map("The clip's region ends before its file begins.")
@@ -198,7 +198,7 @@ class ClipRequest:
         ):
             raise UsageError(
                 f"A clip from {self.start_s:g} s to "
-                f"{'its end' if end_s is None else f'{end_s:g} s'} cannot be meant.",
+                f"{'its end' if end_s is None else f'{end_s:g} s'} is not valid.",
                 hint="Give --start and --end in seconds of the file, start before end.",
                 code="bad_region",
             )
