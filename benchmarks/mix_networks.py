@@ -24,16 +24,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.checkpoints import load_checkpoint
 from engine.evaluation.axes import auc_of
 from engine.library.library import Library
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.mashup.generation import CONDITIONS, Condition, generate
+from engine.models.mix_nets.checkpoint import load_mix_net
 from engine.models.mix_nets.network import NetKind, NetSettings
-from engine.training.checkpoints import load_checkpoint
 from engine.training.midi_audio.listing import groups_of
 from engine.training.mix_nets.crops import CropSet, make_crops
 from engine.training.mix_nets.shipping import ship_mix_network
-from engine.training.mix_nets.training import MixTraining, load_mix_net, mix_scores
+from engine.training.mix_nets.training import MixTraining, mix_scores
 
 _DRAWS = 1000
 

@@ -42,6 +42,7 @@ from engine.errors import UnusableInput
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.ducking import apply_ducking, ducking_gain
+from engine.models.song_masher.mask_checkpoint import load_mask_network
 from engine.models.song_masher.mask_network import SAMPLE_RATE, MaskNetwork, apply_masks, spectra
 from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
 from engine.models.song_masher.shipped_mask import SHIPPED_MASK
@@ -49,12 +50,7 @@ from engine.training.midi_audio.listing import read_listing
 from engine.training.midi_corpus import SHIPPABLE_SETS
 from engine.training.song_masher.data import TripleFiles
 from engine.training.song_masher.mask_shipping import Provenance, ship_mask_network
-from engine.training.song_masher.mask_training import (
-    MaskTraining,
-    load_mask_network,
-    measure,
-    train_mash_mask,
-)
+from engine.training.song_masher.mask_training import MaskTraining, measure, train_mash_mask
 from engine.training.song_masher.training import (
     MasherTraining,
     Triple,

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
 from engine.library.library import Library
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.log_mel import MEL_BANDS, SAMPLE_RATE
 from engine.models.stem_jepa.network import JEPA_ROLES, StemJepa, standardised
 from engine.training.midi_audio.listing import read_listing
@@ -30,7 +31,6 @@ from engine.training.stem_jepa.check import StemRanks, ranked, stem_ranks
 from engine.training.stem_jepa.draws import ACTIVE_PEAK, song_array
 from engine.training.stem_jepa.pictures import SEMITONES, song_picture
 from engine.training.stem_jepa.shipping import ship_stem_jepa
-from engine.training.stem_jepa.training import load_stem_jepa
 
 READ_S = 32
 LATER_S = 16

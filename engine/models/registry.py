@@ -144,8 +144,8 @@ def checkpoint_problems(folders: Sequence[Path]) -> list[Problem]:
 
 
 def _mix(path: Path, kind: NetKind) -> Ranker:
+    from engine.models.mix_nets.checkpoint import load_mix_net
     from engine.models.mix_nets.ranker import MixRanker
-    from engine.training.mix_nets.training import load_mix_net
 
     return MixRanker(load_mix_net(path, kind))
 

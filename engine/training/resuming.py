@@ -24,14 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.errors import (
-    Interrupted,
-    MissingDependency,
-    UnusableInput,
-    UsageError,
-)
-from engine.parallel.stop_signals import stop_signals
-from engine.training.checkpoints import (
+from engine.checkpoints import (
     Checkpoint,
     CheckpointInfo,
     Plain,
@@ -39,6 +32,13 @@ from engine.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
+from engine.errors import (
+    Interrupted,
+    MissingDependency,
+    UnusableInput,
+    UsageError,
+)
+from engine.parallel.stop_signals import stop_signals
 
 __all__ = [
     "Job",

@@ -1,6 +1,6 @@
 """The trained fit model as a file: read and checked without torch.
 
-The file is a checkpoint of :mod:`engine.training.checkpoints`: safetensors with a JSON record under
+The file is a checkpoint of :mod:`engine.checkpoints`: safetensors with a JSON record under
 the metadata key ``dawlink`` that holds kind, settings, metrics, version and the SHA-256 of the
 tensors. One comes with dawlink (``checkpoints/fit.safetensors``, half precision).
 """
@@ -17,10 +17,10 @@ from typing import Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.checkpoints import RECORD_SHA, UNREADABLE, Recorded, record_sha
 from engine.errors import MissingDependency
 from engine.models.fit.curves import FitCurves
 from engine.models.fit.towers import FitSizes, dense_weights, shapes_of
-from engine.training.checkpoints import RECORD_SHA, UNREADABLE, Recorded, record_sha
 
 __all__ = ["SHIPPED_FIT", "FitModel", "load_fit"]
 
@@ -130,7 +130,7 @@ def _model(
 
 
 def _sha_of(tensors: Mapping[str, NDArray[np.float32]]) -> str:
-    """As :mod:`engine.training.checkpoints` hashes names, types, shapes and bytes."""
+    """As :mod:`engine.checkpoints` hashes names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = np.ascontiguousarray(tensors[name])

@@ -35,7 +35,7 @@ def load_duck_network(path: Path = SHIPPED_MASK) -> DuckNetwork | None:
     if not path.is_file():
         _say_missing(path)
         return None
-    from engine.training.song_masher.mask_training import load_mask_network
+    from engine.models.song_masher.mask_checkpoint import load_mask_network
 
     try:
         network = load_mask_network(path)

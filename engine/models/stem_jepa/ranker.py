@@ -191,7 +191,7 @@ def load_jepa_ranker(path: Path) -> JepaRanker:
     """
     import platformdirs
 
-    from engine.training.stem_jepa.training import load_stem_jepa
+    from engine.models.stem_jepa.checkpoint import load_stem_jepa
 
     kept = platformdirs.user_cache_path("dawlink", False) / "stem-jepa.sqlite"
     return JepaRanker(load_stem_jepa(path), EmbeddingStore(kept))

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import torch
 
+from engine.checkpoints import Plain, Recorded
 from engine.models.fit.towers import FitSizes
-from engine.training.checkpoints import Plain, Recorded
 from engine.training.fit.data import FitBank, chosen_windows
 from engine.training.fit.judge import judge_loss
 from engine.training.fit.loss import batch_loss

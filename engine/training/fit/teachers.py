@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from engine.models.fit.towers import FitSizes
-from engine.training.checkpoints import (
+from engine.checkpoints import (
     CheckpointInfo,
     Plain,
     load_checkpoint,
     load_weights,
     save_checkpoint,
 )
+from engine.models.fit.towers import FitSizes
 from engine.training.fit.towers import FitTowers
 from engine.training.resuming import check_same_run
 

@@ -28,17 +28,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.models.fit.checkpoint import FitModel
-from engine.models.fit.curves import FitCurves
-from engine.models.fit.ranker import FitRanker
-from engine.models.fit.towers import dense_weights, shapes_of
-from engine.training.checkpoints import (
+from engine.checkpoints import (
     CheckpointInfo,
     Plain,
     load_checkpoint,
     recorded_settings,
     save_checkpoint,
 )
+from engine.models.fit.checkpoint import FitModel
+from engine.models.fit.curves import FitCurves
+from engine.models.fit.ranker import FitRanker
+from engine.models.fit.towers import dense_weights, shapes_of
 from engine.training.deadline import Deadline
 from engine.training.fit.calibration import calibrated, reliability
 from engine.training.fit.check import ANY_KEY, KEY_GIVEN, ranks

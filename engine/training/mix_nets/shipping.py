@@ -13,8 +13,8 @@ from typing import Final
 
 import torch
 
+from engine.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.models.mix_nets.network import NetKind
-from engine.training.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.training.shipping import LICENCE, refuse_unshippable
 
 __all__ = ["ship_mix_network"]

@@ -38,39 +38,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.checkpoints import Plain
 from engine.errors import UsageError
 from engine.evaluation.axes import auc_of
 from engine.mashup.generation import Condition, Label
 from engine.models.mix_nets.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, added_up, scaled
-from engine.models.mix_nets.mel import MEL
+from engine.models.mix_nets.checkpoint import channels_last, spectra_record
 from engine.models.mix_nets.network import (
     LABELS,
     MixNet,
-    NetKind,
     NetSettings,
     lsro_loss,
     mashability,
-)
-from engine.training.checkpoints import (
-    Plain,
-    Recorded,
-    build_network,
-    load_checkpoint,
-    recorded_settings,
 )
 from engine.training.mix_nets.batches import SILENT, MixBatch, draw_batch
 from engine.training.mix_nets.crops import CropSet
 from engine.training.mix_nets.material import MixSongs
 from engine.training.resuming import Job, Outcome, run_job
 
-__all__ = ["MixTraining", "load_mix_net", "measure_mix", "mix_scores", "train_mix"]
+__all__ = ["MixTraining", "measure_mix", "mix_scores", "train_mix"]
 
-#: How :func:`~engine.training.resuming.run_job` names the network's weights.
-_MODEL: Final = "model."
-#: Channels of a checkpoint's bottleneck; without one the widest network has 1536.
-_MOST_BOTTLENECK: Final = 4096
-#: Widest network, in published ones.
-_MOST_WIDTH: Final = 4.0
 #: Metrics by what makes an example bad.
 _AUC_OF: Final[dict[str, Condition]] = {
     "auc_key": "unmatched-key",
@@ -128,7 +115,11 @@ class MixTraining:
         net = values.pop("net")
         for name in ("recorded", "clean", "bleed_db"):
             values |= dict(zip((f"{name}_first", f"{name}_last"), values.pop(name), strict=True))
-        return {**{f"net_{name}": value for name, value in net.items()}, **values, **_spectra()}
+        return {
+            **{f"net_{name}": value for name, value in net.items()},
+            **values,
+            **spectra_record(),
+        }
 
     def is_recorded(self, share: float, lot: float) -> bool:
         """Is this step on recordings, after ``share`` [0, 1] of all steps, for a lot in [0, 1)?"""
@@ -143,12 +134,6 @@ class MixTraining:
         """Learning rate after ``share`` [0, 1] of all steps."""
         fallen = 0.5 * (1 + math.cos(math.pi * share)) if self.decaying else 1.0
         return self.learning_rate * fallen
-
-
-def _spectra() -> dict[str, Plain]:
-    """What decides the planes, as a checkpoint records it."""
-    mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
-    return {**mel, "mel_frames_per_beat": FRAMES_PER_BEAT}
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
@@ -193,7 +178,7 @@ def train_mix(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         net = MixNet(settings.net).to(device)
-    _fast_layout(net)
+    channels_last(net)
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
 
     def step(number: int) -> tuple[float, ...]:
@@ -252,41 +237,6 @@ def measure_mix(net: MixNet, crops: CropSet, settings: MixTraining) -> dict[str,
         metrics["mean_rank"] = float(np.mean(1 + above.sum(axis=1)))
         metrics["unlabeled"] = float(unknown.size)
     return metrics
-
-
-def load_mix_net(path: Path, kind: NetKind) -> MixNet:
-    """A trained network in evaluation mode.
-
-    Raises:
-        MissingDependency: the checkpoint is not there, damaged, not of this kind, or its network
-            has seen other spectra than are made here.
-    """
-    checkpoint = load_checkpoint(path, kind)
-    with recorded_settings(checkpoint) as said:
-        settings = _net_of(said, kind)
-    net = build_network(lambda: MixNet(settings), checkpoint, prefix=_MODEL)
-    _fast_layout(net)
-    return net
-
-
-def _net_of(said: Recorded, kind: NetKind) -> NetSettings:
-    """The network of a record; what older records do not tell is as it was then.
-
-    Raises:
-        ValueError: no network can be built of it, or it is of other spectra.
-    """
-    for name, made in {**_spectra(), "net_mels": MEL.mels}.items():
-        told = said.settings.get(name)
-        if told is not None and told != made:
-            raise ValueError(f"its spectra differ: {name} is {told!r:.40}, expected {made}")
-    return NetSettings(
-        kind,
-        width=said.number("net_width", least=0.0, most=_MOST_WIDTH, default=1.0),
-        bottleneck=said.whole("net_bottleneck", least=0, most=_MOST_BOTTLENECK, default=0),
-        joint_width=said.number("net_joint_width", least=0.0, most=_MOST_WIDTH, default=0.0),
-        meeting=said.flag("net_meeting", default=False),
-        mels=MEL.mels,
-    )
 
 
 class _Course:
@@ -360,13 +310,6 @@ def _balanced_loss(logits: Tensor, batch: MixBatch, unknown: float) -> Tensor:
     weights = {label: unknown if label == "unknown" else 1.0 for label in losses}
     total = sum(weights[label] * torch.stack(found).mean() for label, found in losses.items())
     return torch.as_tensor(total / sum(weights.values()))
-
-
-def _fast_layout(net: MixNet) -> None:
-    """Kernels with their channels last, which convolutions are fastest on."""
-    for weights in net.parameters():
-        if weights.ndim == 4:
-            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
 
 
 def _fast_arithmetic(device: str) -> contextlib.AbstractContextManager[None]:

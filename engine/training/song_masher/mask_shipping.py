@@ -14,10 +14,11 @@ from typing import Final
 
 import torch
 
+from engine.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.errors import UsageError
-from engine.training.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from engine.models.song_masher.mask_checkpoint import KIND, load_mask_network
 from engine.training.shipping import LICENCE, refuse_unshippable
-from engine.training.song_masher.mask_training import KIND, MaskMetrics, load_mask_network, measure
+from engine.training.song_masher.mask_training import MaskMetrics, measure
 from engine.training.song_masher.training import Triple
 
 __all__ = ["Provenance", "ship_mask_network"]

@@ -25,7 +25,7 @@ from torch.nn import functional
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.errors import UnusableInput
-from engine.mashup.ducking import BAND_EDGES_HZ
+from engine.models.song_masher.mask_checkpoint import BANDS_HZ, KIND
 from engine.models.song_masher.mask_network import (
     SAMPLE_RATE,
     MaskConfig,
@@ -34,25 +34,12 @@ from engine.models.song_masher.mask_network import (
     mask_loss,
     spectra,
 )
-from engine.training.checkpoints import (
-    Recorded,
-    build_network,
-    load_checkpoint,
-    recorded_settings,
-)
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.song_masher.training import Triple
 
-__all__ = ["MaskMetrics", "MaskTraining", "load_mask_network", "measure", "train_mash_mask"]
+__all__ = ["MaskMetrics", "MaskTraining", "measure", "train_mash_mask"]
 
-KIND: Final = "mash-mask"
 _CLIP_NORM: Final = 1.0
-#: The bands that a network was trained for, as its checkpoint tells them.
-_BANDS_HZ: Final = " ".join(f"{edge:g}" for edge in BAND_EDGES_HZ)
-#: Of a checkpoint's network; the preset has 48 channels and six dilations up to 32.
-_MOST_WIDTH: Final = 4096
-_MOST_LAYERS: Final = 64
-_MOST_DILATION: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -156,7 +143,7 @@ def train_mash_mask(
         steps=training.steps,
         columns=("loss", "gradient_norm"),
         settings={
-            "bands_hz": _BANDS_HZ,
+            "bands_hz": BANDS_HZ,
             "width": training.network.width,
             "dilations": " ".join(str(step) for step in training.network.dilations),
             "steps": training.steps,
@@ -169,33 +156,6 @@ def train_mash_mask(
         measure=metrics,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
-
-
-def load_mask_network(path: Path) -> MaskNetwork:
-    """The network of a checkpoint.
-
-    Raises:
-        MissingDependency: it is not there, damaged, of another kind, or hears other bands.
-    """
-    checkpoint = load_checkpoint(path, KIND)
-    with recorded_settings(checkpoint) as said:
-        config = _config_of(said)
-    return build_network(lambda: MaskNetwork(config), checkpoint, prefix="model.")
-
-
-def _config_of(said: Recorded) -> MaskConfig:
-    """The network of a record.
-
-    Raises:
-        ValueError: no network can be built of it, or it is of other bands.
-    """
-    bands, dilations = (str(said.settings.get(name)) for name in ("bands_hz", "dilations"))
-    if bands != _BANDS_HZ:
-        raise ValueError(f"bands of {ascii(bands)[1:-1]:.40} Hz, expected {_BANDS_HZ}")
-    steps = tuple(int(step) for step in dilations.split())
-    if len(steps) > _MOST_LAYERS or not all(1 <= step <= _MOST_DILATION for step in steps):
-        raise ValueError(f"dilations {ascii(dilations)[1:-1]:.40}")
-    return MaskConfig(said.whole("width", least=1, most=_MOST_WIDTH), steps)
 
 
 def _draw(

@@ -28,14 +28,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.audio.waveform import Waveform
-from engine.errors import UnusableInput
-from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
-from engine.training.checkpoints import (
+from engine.checkpoints import (
     Plain,
     build_network,
     load_checkpoint,
     recorded_settings,
 )
+from engine.errors import UnusableInput
+from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
 from engine.training.resuming import Job, Outcome, run_job
 
 __all__ = [

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
+from engine.checkpoints import Plain
 from engine.models.stem_jepa.network import CHUNK_SAMPLES, PUBLISHED, SMALL, JepaConfig
-from engine.training.checkpoints import Plain
 from engine.training.stem_jepa.contrast import Contrast
 
 __all__ = [

@@ -15,10 +15,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from engine.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.errors import UsageError
-from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
+from engine.models.stem_jepa.checkpoint import KIND
 from engine.training.shipping import LICENCE, refuse_unshippable
-from engine.training.stem_jepa.training import KIND
 
 __all__ = ["ship_stem_jepa"]
 

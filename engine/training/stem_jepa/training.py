@@ -20,14 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import UnusableInput
-from engine.models.stem_jepa.log_mel import Bands, MelStatistics
-from engine.models.stem_jepa.network import JepaConfig, StemJepa
-from engine.training.checkpoints import (
-    Checkpoint,
-    build_network,
-    load_checkpoint,
-    recorded_settings,
-)
+from engine.models.stem_jepa.checkpoint import KIND
 from engine.training.deadline import Deadline
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa.check import measure
@@ -44,26 +37,11 @@ __all__ = [
     "PUBLISHED_TRAINING",
     "SMALL_TRAINING",
     "JepaTraining",
-    "load_stem_jepa",
     "train_stem_jepa",
 ]
 
-KIND: Final = "stem-jepa"
 #: Draws for validation come from this stream, draws for training from the steps' numbers.
 _VALIDATION_STREAM: Final = 2**31
-#: What a checkpoint says about its network, and the most of each; published are 768, 12, 12, 1024
-#: and 6.
-_SIZES: Final[Mapping[str, int]] = {
-    "width": 8192,
-    "depth": 128,
-    "heads": 8192,
-    "predictor_width": 16384,
-    "predictor_layers": 128,
-}
-_STATISTICS: Final = ("mel_mean", "mel_std")
-#: Log-mel values lie within this [natural log of power].
-_MOST_LOG: Final = 1000.0
-_BANDS: Final[Mapping[str, Bands]] = {"mel": "mel", "semitones": "semitones"}
 
 
 def train_stem_jepa(
@@ -123,35 +101,3 @@ def train_stem_jepa(
         measure=metrics,
     )
     return run_job(job, out, minutes=deadline.minutes_left(), resume=resume, clock=clock)
-
-
-def load_stem_jepa(path: Path) -> StemJepa:
-    """The network of a checkpoint, ready to embed.
-
-    Raises:
-        MissingDependency: it is not there, damaged, of another kind, or of another size.
-    """
-    checkpoint = load_checkpoint(path, KIND)
-    with recorded_settings(checkpoint) as said:
-        sizes = {name: said.whole(name, least=1, most=most) for name, most in _SIZES.items()}
-        statistics = MelStatistics(
-            *(said.number(name, least=-_MOST_LOG, most=_MOST_LOG) for name in _STATISTICS)
-        )
-        config = JepaConfig(
-            **sizes,
-            relative=said.flag("relative", default=False),
-            bands=_BANDS[str(said.settings.get("bands", "mel"))],
-            centred=said.flag("centred", default=False),
-            statistics=statistics,
-        )
-    return build_network(lambda: StemJepa(config), _with_target(checkpoint), prefix="model.")
-
-
-def _with_target(checkpoint: Checkpoint) -> Checkpoint:
-    """A file without a target encoder means that the context encoder is the target too."""
-    tensors = dict(checkpoint.tensors)
-    if not any(name.startswith("model.target.") for name in tensors):
-        for name, tensor in checkpoint.tensors.items():
-            if name.startswith("model.context."):
-                tensors[name.replace("model.context.", "model.target.")] = tensor
-    return dataclasses.replace(checkpoint, tensors=tensors)

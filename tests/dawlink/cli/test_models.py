@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.clips.clip import ClipRequest
 from engine.engine import Engine
 from engine.errors import MissingDependency
 from engine.models.fit.checkpoint import SHIPPED_FIT
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.suggestions import SuggestOptions
-from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from tests.dawlink.cli.conftest import Music
 from tests.dawlink.cli.running import Command, refused
 

@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 import dawlink.cli.train as command
-from engine.training.checkpoints import CheckpointInfo, save_checkpoint
+from engine.checkpoints import CheckpointInfo, save_checkpoint
 from engine.training.requests import Tell, TrainReport, TrainRequest
 from tests.dawlink.cli.running import Command, refused
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sqlalchemy import text
 
+from engine.checkpoints import CheckpointInfo, save_checkpoint
 from engine.embeddings.files import EmbeddingFiles
 from engine.embeddings.stems import (
     LibraryEmbeddings,
@@ -29,7 +30,6 @@ from engine.models.fit.ranker import FitRanker
 from engine.models.fit.towers import FitSizes
 from engine.models.pool import RolePool
 from engine.models.registry import load_ranker
-from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 from engine.training.fit.towers import FitTowers
 from tests.engine.library.songs import song
 from tests.servers import Postgres

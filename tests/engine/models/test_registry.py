@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.checkpoints import CheckpointInfo, save_checkpoint
 from engine.errors import MissingDependency
 from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
 from engine.models.registry import SHIPPED, load_ranker
-from engine.training.checkpoints import CheckpointInfo, save_checkpoint
 
 KINDS: tuple[NetKind, ...] = ("premixnet", "postmixnet")
 
@@ -55,7 +55,7 @@ def test_what_comes_with_dawlink_is_read(path: Path) -> None:
 
 
 def test_half_precision_weights_work_in_single(tmp_path: Path) -> None:
-    from engine.training.mix_nets.training import load_mix_net
+    from engine.models.mix_nets.checkpoint import load_mix_net
 
     net = load_mix_net(checkpoint(tmp_path, "premixnet"), "premixnet")
     assert {p.dtype for p in net.parameters()} == {torch.float32}

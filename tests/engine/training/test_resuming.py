@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from engine.checkpoints import load_checkpoint, save_checkpoint
 from engine.errors import Interrupted, MissingDependency, UnusableInput
 from engine.parallel.stop_signals import STOP_SIGNALS
 from engine.training import resuming
-from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.resuming import SAVE_EVERY_S, Job, has_earlier_run, resume_path, run_job
 
 

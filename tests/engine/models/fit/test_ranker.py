@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.errors import MissingDependency
 from engine.models.fit.checkpoint import load_fit
 from engine.models.fit.curves import JUDGED, PITCHED, Curve, FitCurves
 from engine.models.fit.ranker import FitRanker
 from engine.models.fit.towers import PITCH_INPUTS, FitSizes, beat_input, shapes_of
 from engine.models.ranker import Search
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.fit.towers import FitTowers
 from tests.engine.pools import clip_of, patterns, pool_of, rows, triads
 

@@ -19,7 +19,7 @@ RATE = 22_050
 
 
 def test_it_is_there_small_and_tells_what_made_it() -> None:
-    from engine.training.checkpoints import load_checkpoint
+    from engine.checkpoints import load_checkpoint
 
     assert SHIPPED_MASK.stat().st_size <= 200_000
     info = load_checkpoint(SHIPPED_MASK, "mash-mask").info

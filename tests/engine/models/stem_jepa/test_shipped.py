@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.checkpoints import load_checkpoint, save_checkpoint
 from engine.errors import MissingDependency
 from engine.models.registry import SHIPPED, load_ranker
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import SMALL
 from engine.models.stem_jepa.ranker import JepaRanker
 from engine.models.stem_jepa.semitone_bands import SEMITONE_BANDS
-from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.midi_corpus import SHIPPABLE_SETS
-from engine.training.stem_jepa.training import load_stem_jepa
 
 PATH = SHIPPED / "stem-jepa.safetensors"
 

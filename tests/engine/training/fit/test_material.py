@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from engine.checkpoints import load_checkpoint
 from engine.errors import UnusableInput, UsageError
 from engine.models.fit.checkpoint import load_fit
 from engine.models.fit.towers import FitSizes
-from engine.training.checkpoints import load_checkpoint
 from engine.training.fit.data import FitBank, make_bank
 from engine.training.fit.material import FitMaterial, RollWindows, mixed, open_fit_material
 from engine.training.fit.run import run

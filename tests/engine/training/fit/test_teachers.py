@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import load_checkpoint
 from engine.errors import MissingDependency, UsageError
 from engine.models.fit.checkpoint import load_fit
-from engine.training.checkpoints import load_checkpoint
 from engine.training.fit import training
 from engine.training.fit.data import FitBank, make_bank
 from engine.training.fit.loss import batch_loss, pitch_tensors, similarities

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import load_checkpoint, save_checkpoint
 from engine.errors import MissingDependency, SomeItemsFailed, UnusableInput, UsageError
 from engine.models.fit.checkpoint import FitModel, load_fit
 from engine.models.fit.curves import ASKED, CURVE_BARS, FitCurves
@@ -19,7 +20,6 @@ from engine.models.fit.towers import (
     pitch_tower,
     rhythm_tower,
 )
-from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.fit import training, windows
 from engine.training.fit.calibration import calibrated, drawn_songs, reliability
 from engine.training.fit.check import bootstrap, midi_pairs, ranks

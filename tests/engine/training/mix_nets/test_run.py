@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import engine.training.mix_nets.run as mix_run
+from engine.checkpoints import load_checkpoint
 from engine.errors import SomeItemsFailed, UnusableInput, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
-from engine.training.checkpoints import load_checkpoint
 from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
 from engine.training.mix_nets.crops import make_crops

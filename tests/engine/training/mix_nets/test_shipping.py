@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.errors import UsageError
+from engine.models.mix_nets.checkpoint import load_mix_net
 from engine.models.mix_nets.network import MixNet, NetSettings
-from engine.training.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from engine.training.mix_nets.shipping import ship_mix_network
-from engine.training.mix_nets.training import load_mix_net
 
 
 @pytest.fixture

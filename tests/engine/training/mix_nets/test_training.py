@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.errors import MissingDependency, UsageError
 from engine.mashup.generation import Condition, Label
 from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, half_decibels
+from engine.models.mix_nets.checkpoint import load_mix_net
 from engine.models.mix_nets.mel import MEL
 from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
-from engine.training.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.training.mix_nets.crops import CropSet
-from engine.training.mix_nets.training import (
-    MixTraining,
-    load_mix_net,
-    measure_mix,
-    mix_scores,
-    train_mix,
-)
+from engine.training.mix_nets.training import MixTraining, measure_mix, mix_scores, train_mix
 from tests.engine.training.mix_nets.songs_to_mix import ToySongs
 
 CONDITION: dict[Label, Condition] = {

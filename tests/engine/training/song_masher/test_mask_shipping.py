@@ -8,16 +8,12 @@ import pytest
 import torch
 
 from engine.audio.waveform import Waveform
+from engine.checkpoints import load_checkpoint, save_checkpoint
 from engine.errors import MissingDependency, UsageError
+from engine.models.song_masher.mask_checkpoint import KIND, load_mask_network
 from engine.models.song_masher.mask_network import MaskConfig
-from engine.training.checkpoints import load_checkpoint, save_checkpoint
 from engine.training.song_masher.mask_shipping import Provenance, ship_mask_network
-from engine.training.song_masher.mask_training import (
-    KIND,
-    MaskTraining,
-    load_mask_network,
-    train_mash_mask,
-)
+from engine.training.song_masher.mask_training import MaskTraining, train_mash_mask
 from engine.training.song_masher.training import Triple
 
 TINY = MaskTraining(MaskConfig(width=8, dilations=(1, 2)), steps=3, batch=1, crop_s=0.3)

@@ -9,15 +9,13 @@ import pytest
 import torch
 
 from engine.audio.waveform import Waveform
+from engine.checkpoints import Recorded
 from engine.errors import MissingDependency, UnusableInput
 from engine.mashup.ducking import ducking_gain
+from engine.models.song_masher.mask_checkpoint import BANDS_HZ, _config_of, load_mask_network
 from engine.models.song_masher.mask_network import MaskConfig, MaskNetwork
-from engine.training.checkpoints import Recorded
 from engine.training.song_masher.mask_training import (
-    _BANDS_HZ,
     MaskTraining,
-    _config_of,
-    load_mask_network,
     measure,
     train_mash_mask,
 )
@@ -93,7 +91,7 @@ def test_same_seed_same_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bands_hz", "dilations"])
 def test_a_record_of_another_network_is_refused_in_words_that_can_be_written(name: str) -> None:
-    told = {"bands_hz": _BANDS_HZ, "dilations": "1", "width": 4}
+    told = {"bands_hz": BANDS_HZ, "dilations": "1", "width": 4}
     assert _config_of(Recorded(told)).dilations == (1,)
     with pytest.raises(ValueError, match=r"\\ud800") as caught:
         _config_of(Recorded({**told, name: "\ud800"}))  # half of a character, as JSON allows

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from engine.checkpoints import load_checkpoint
 from engine.errors import SomeItemsFailed, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import MashupExample
+from engine.models.song_masher.mask_checkpoint import load_mask_network
 from engine.models.song_masher.mask_network import MaskConfig
 from engine.models.song_masher.network import Defects, MasherConfig
 from engine.theory import Role
-from engine.training.checkpoints import load_checkpoint
 from engine.training.requests import TrainRequest
 from engine.training.song_masher.data import mashup_sets
-from engine.training.song_masher.mask_training import MaskTraining, load_mask_network
+from engine.training.song_masher.mask_training import MaskTraining
 from engine.training.song_masher.run import MasherPlan, run
 from engine.training.song_masher.training import MasherTraining, load_song_masher
 from engine.training.song_masher.triples import planned_triples

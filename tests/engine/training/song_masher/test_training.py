@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from engine.audio.waveform import Waveform
+from engine.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.errors import MissingDependency, UnusableInput
 from engine.models.song_masher.network import BINS, Defects, MasherConfig, SongMasher
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.song_masher.training import (
     MasherTraining,
     Triple,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.training.stem_jepa.check import ranked, stem_ranks
 from engine.training.stem_jepa.contrast import Contrast, contrastive_loss, missing_loss
@@ -18,7 +19,6 @@ from engine.training.stem_jepa.training import (
     PUBLISHED_TRAINING,
     SMALL_TRAINING,
     JepaTraining,
-    load_stem_jepa,
     train_stem_jepa,
 )
 

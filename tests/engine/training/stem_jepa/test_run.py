@@ -8,17 +8,18 @@ import pytest
 import soundfile
 
 from engine.audio.waveform import Waveform
+from engine.checkpoints import load_checkpoint
 from engine.errors import SomeItemsFailed, UnusableInput
 from engine.ingest.adding import AddOptions, add_sources, plan_all
 from engine.library.library import Library
 from engine.library.rows import NewStem
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig
-from engine.training.checkpoints import load_checkpoint
 from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import TrainRequest
 from engine.training.stem_jepa.run import run
-from engine.training.stem_jepa.training import JepaTraining, load_stem_jepa
+from engine.training.stem_jepa.training import JepaTraining
 from tests.engine.library.songs import song
 from tests.engine.training.heard import write_splits
 

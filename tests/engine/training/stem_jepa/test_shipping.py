@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checkpoints import load_checkpoint
 from engine.errors import UsageError
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig
-from engine.training.checkpoints import load_checkpoint
 from engine.training.stem_jepa.shipping import ship_stem_jepa
-from engine.training.stem_jepa.training import JepaTraining, load_stem_jepa, train_stem_jepa
+from engine.training.stem_jepa.training import JepaTraining, train_stem_jepa
 
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=16, predictor_layers=2),

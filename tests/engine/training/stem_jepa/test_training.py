@@ -10,19 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
+from engine.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.errors import MissingDependency, UnusableInput, UsageError
+from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
-from engine.training.checkpoints import CheckpointInfo, Plain, save_checkpoint
 from engine.training.resuming import resume_path
 from engine.training.stem_jepa.check import measure
 from engine.training.stem_jepa.draws import draw_batch, draw_example, song_array
 from engine.training.stem_jepa.settings import plain_settings
-from engine.training.stem_jepa.training import (
-    PUBLISHED_TRAINING,
-    JepaTraining,
-    load_stem_jepa,
-    train_stem_jepa,
-)
+from engine.training.stem_jepa.training import PUBLISHED_TRAINING, JepaTraining, train_stem_jepa
 
 CROP = 4 * 2560
 TINY = JepaTraining(

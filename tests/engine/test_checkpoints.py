@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import engine.training.checkpoints as checkpoints
-from engine.errors import MissingDependency, UnwritableOutput
-from engine.training.checkpoints import (
+import engine.checkpoints as checkpoints
+from engine.checkpoints import (
     CHECKPOINT_VERSION,
     CheckpointInfo,
     Plain,
@@ -21,6 +20,7 @@ from engine.training.checkpoints import (
     recorded_settings,
     save_checkpoint,
 )
+from engine.errors import MissingDependency, UnwritableOutput
 
 INFO = CheckpointInfo(
     "premixnet",
