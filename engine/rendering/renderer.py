@@ -22,6 +22,7 @@ from engine.audio.decode import decode
 from engine.audio.stretch import Stretcher, StretchJob
 from engine.audio.waveform import Waveform
 from engine.mashup.placement import WarpPoint
+from engine.rendering.kept_attacks import with_attacks_kept
 from engine.rendering.spans import decoded_span
 from engine.theory import Role, fine_tuning_cents
 
@@ -142,6 +143,8 @@ def render_track(
         preserve_formants=track.role == "vocals",
     )
     stretched = stretcher.stretch(source, job)
+    if track.role in ("drums", "percussion") and job.shift_frames is None:
+        stretched = with_attacks_kept(stretched, source, anchors)
     samples = _faded(
         stretched.samples,
         fade_in=_fade_in_frames(source, anchors[0][0], stretched),
