@@ -36,6 +36,8 @@ _BLEND_IN_S: Final = 0.004
 _BLEND_OUT_S: Final = 0.02
 #: Where the next attack leaves less room than this, the stretched audio stays [s].
 _LEAST_AFTER_S: Final = 0.014
+#: Beyond the end of any audio [frames].
+_FAR: Final = 1 << 40
 
 
 def with_attacks_kept(
@@ -59,10 +61,6 @@ def with_attacks_kept(
         if 0 <= onto < stretched.frames and after >= _LEAST_AFTER_S * rate:
             _lay(samples, source.samples, at, onto, after, rate)
     return Waveform(samples, rate)
-
-
-#: Beyond the end of any audio [frames].
-_FAR: Final = 1 << 40
 
 
 def _attacks_of(source: Waveform) -> NDArray[np.int64]:

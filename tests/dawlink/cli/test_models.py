@@ -186,7 +186,7 @@ def test_scores_that_are_no_numbers_are_refused(own: Command, music: Music) -> N
     path.parent.mkdir()
     save_checkpoint(path, weights, info=CheckpointInfo("fit", checkpoint.info.settings))
     ran = own("suggest", music.clip, "--model", "fit", "--json")
-    refused(ran, 4, "checkpoint_damaged", "no numbers", "Remove it")
+    refused(ran, 4, "checkpoint_damaged", "invalid scores", "Remove it")
 
 
 @pytest.mark.parametrize("model", LEARNED)

@@ -36,6 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainRequest]:
 def test_the_device_of_the_settings_is_trained_on(
     dawlink: Command, asked: list[TrainRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("engine.training.requests.pick_device", lambda name: name)  # has them all
     train = ("train", "premixnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
     assert dawlink(*train).code == 0
     monkeypatch.setenv("DAWLINK_DEVICE", "mps")
