@@ -2,8 +2,8 @@
 
 A phase vocoder smears what begins at once, Rubber Band R3 too. Of the clear attacks of two real
 drum recordings, stretched to between 0.8 and 1.25 of their length, 6 to 20 % rose too little
-afterwards to be found again, and of a fast break 40 %; peaks lost up to 5 dB, and some sounded up
-to 10 ms early. So around every clear attack the stretched audio gives way to the source's own, laid
+afterwards to be found again, and of a fast break 40 %; peaks lost up to 5 dB, and some lay up to
+10 ms off. So around every clear attack the stretched audio gives way to the source's own, laid
 where the warp map has the attack: then one or two of a recording are not found. In between it is
 stretched as ever. Warping drums in slices, as DAWs do, has the same aim.
 """
