@@ -18,12 +18,13 @@ from engine.clips.clip import ClipAnalysis, ClipRequest
 from engine.delivery.records import Progress, RenderedSuggestion, RenderOptions
 from engine.delivery.writing import planned_files, render_suggestion, require_room, session_of
 from engine.library.place import LibraryPlace
+from engine.missing_stems import no_stem_of
 from engine.models.ranker import Ranker
 from engine.models.registry import DEFAULT_MODEL, load_ranker, own_version
 from engine.pools import LibraryPools
 from engine.rendering.renderer import ReadSpan, Session
 from engine.rendering.spans import decoded_span
-from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, no_stem_of, suggest
+from engine.suggestions import Suggestion, SuggestOptions, SuggestReply, suggest
 from engine.theory import Role
 
 if TYPE_CHECKING:

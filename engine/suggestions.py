@@ -7,14 +7,12 @@ records here are what the command line, the daemon and the DAW writers share.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.analysis.records import KeyEstimate
 from engine.clips.clip import ClipAnalysis
@@ -24,6 +22,7 @@ from engine.library.rows import StemRow
 from engine.mashup.key_profiles import key_profile
 from engine.mashup.levels import LevelledStem, group_gains, level_db
 from engine.mashup.placement import Placement
+from engine.missing_stems import require_stems, why_none
 from engine.models.ranker import FitParts, Ranker
 from engine.pools import LibraryChanged, LibraryPools, LibraryState
 from engine.ranking import Member, RankedGroup, SearchPool, SearchRules, rank
@@ -39,7 +38,6 @@ __all__ = [
     "SuggestReply",
     "SuggestedStem",
     "Suggestion",
-    "no_stem_of",
     "parse_roles",
     "suggest",
 ]
@@ -219,7 +217,7 @@ def _suggested(
         beats_per_bar=clip.grid.beats_per_bar,
     )
     searched = {role: state.get(role, session.beats_per_bar) for role in options.roles}
-    _require_stems(searched, options)
+    require_stems(searched, options)
     own = frozenset() if options.include_own else {source.song_id for source in clip.sources}
     rules = SearchRules(
         tempo_bpm=session.tempo_bpm,
@@ -238,7 +236,7 @@ def _suggested(
     found = rank(features, searched, ranker=ranker, rules=rules)
     build = _Builder(clip, session, searched, state, library, _tuning_of(clip, state))
     empty = [role for role, count in found.considered.items() if not count]
-    left_out = tuple(_why_none(role, searched[role], clip, state, rules, own) for role in empty)
+    left_out = tuple(why_none(role, searched[role], clip, state, rules, own) for role in empty)
     return SuggestReply(
         model=ranker.name,
         clip=clip,
@@ -261,69 +259,6 @@ def _tuning_of(clip: ClipAnalysis, state: LibraryState) -> float:
     """
     known = (state.tuning_cents(source.song_id) for source in clip.sources)
     return next(known, 0.0)
-
-
-def no_stem_of(role: Role) -> UnusableInput:
-    """That the library has nothing that plays ``role``."""
-    return UnusableInput(
-        f"The library has no {role} stem.",
-        hint="Add music first: dawlink add FOLDER.",
-        code="empty_library",
-    )
-
-
-def _require_stems(searched: Mapping[Role, SearchPool], options: SuggestOptions) -> None:
-    for role, pool in searched.items():
-        if not len(pool.pool):
-            raise no_stem_of(role)
-    known = [pool.pool.index_of for pool in searched.values()]
-    unknown = sorted(s for s in options.only_stems if not any(s in stems for stems in known))
-    if unknown:
-        raise UsageError(
-            f"There is no {' or '.join(options.roles)} stem {unknown[0]!r}.",
-            hint="dawlink list --json shows the ids of all stems.",
-            code="unknown_id",
-        )
-
-
-def _why_none(
-    role: Role,
-    searched: SearchPool,
-    clip: ClipAnalysis,
-    state: LibraryState,
-    rules: SearchRules,
-    own: Set[str],
-) -> str:
-    """Why all stems of a role are left out."""
-    asked = np.ones(len(searched.song_ids), dtype=np.bool_)
-    if rules.only_stems:
-        asked = np.array([stem in rules.only_stems for stem in searched.pool.stem_ids])
-    usable = searched.usable & asked
-    if not usable.any():
-        metre, usual = clip.grid.beats_per_bar, _usual_metre(searched, asked, state)
-        if clip.metre_known or usual is None:
-            return (
-                f"No {role} stem has {metre} beats in a bar, as the clip has; add music of that "
-                "metre."
-            )
-        return (
-            f"No {role} stem has {metre} beats in a bar, a guess at the clip's metre; "
-            f"--clip-metre {usual} counts the clip in {usual}, as your music is."
-        )
-    songs = {searched.song_ids[stem] for stem in np.flatnonzero(usable)}
-    if songs <= own:
-        return f"The only {role} stems come from the clip's own song; --include-own allows them."
-    if songs <= rules.exclude_songs:
-        return f"All {role} stems are of the clip's own song or of songs that --exclude-song names."
-    return f"No {role} stem reaches the session's tempo; widen --tempo-range or add music."
-
-
-def _usual_metre(searched: SearchPool, asked: NDArray[np.bool_], state: LibraryState) -> int | None:
-    """Beats in a bar of most of the stems that are asked for."""
-    there = asked & np.isfinite(searched.tempo_bpm)  # others went away with their song
-    songs = [state.song(searched.song_ids[stem]) for stem in np.flatnonzero(there)]
-    counted = Counter(song.beats_per_bar for song in songs)
-    return counted.most_common(1)[0][0] if counted else None
 
 
 def _notes(clip: ClipAnalysis, options: SuggestOptions) -> tuple[str, ...]:

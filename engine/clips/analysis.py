@@ -27,16 +27,14 @@ from engine.audio.loudness import true_peak_db
 from engine.audio.resample import resample
 from engine.audio.waveform import Waveform
 from engine.clips.cache import ClipCache, cache_name
-from engine.clips.clip import (
+from engine.clips.clip import ClipAnalysis, ClipRequest, ClipSource
+from engine.clips.fingerprints import recognise
+from engine.clips.region import (
     LEAST_PICKUP_BEATS,
-    ClipAnalysis,
-    ClipRequest,
-    ClipSource,
     bars_of_region,
     pickup_sounds,
     upbeat_sounds,
 )
-from engine.clips.fingerprints import recognise
 from engine.errors import UnusableInput
 from engine.files import sha256_of
 from engine.grid import BeatGrid

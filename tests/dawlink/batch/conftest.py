@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,11 +40,11 @@ class Ran:
     stderr: str
 
     @property
-    def documents(self) -> list[dict[str, object]]:
+    def documents(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.stdout.splitlines()]
 
     @property
-    def lines(self) -> list[dict[str, object]]:
+    def lines(self) -> list[dict[str, Any]]:
         return [document for document in self.documents if "line" in document]
 
     @property
@@ -67,7 +68,7 @@ def batch(music: Music, capsys: pytest.CaptureFixture[str]) -> Batch:
     return run
 
 
-def write_plan(path: Path, lines: list[dict[str, object]]) -> Path:
+def write_plan(path: Path, lines: list[dict[str, Any]]) -> Path:
     """A JSON-lines plan; every line gets what makes its clip known."""
     path.write_text("".join(json.dumps({**KNOWN, **line}) + "\n" for line in lines))
     return path

@@ -31,7 +31,7 @@ def test_every_line_gets_its_folder_with_stems_clip_and_mix(
         "skipped": 0,
         "failed": 0,
         "out": str(out.resolve()),
-        "seconds": ran.documents[-1]["summary"]["seconds"],  # type: ignore[index]
+        "seconds": ran.documents[-1]["summary"]["seconds"],
     }
     names = {"001 vox": 5, "vox/own tempo Am": 4, "003 vox": 6}
     for folder, count in names.items():
@@ -70,7 +70,7 @@ def test_every_format_means_the_same(batch: Batch, music: Music, tmp_path: Path,
     line = ran.lines[0]
     assert line["line"] == (7 if kind == "toml" else 2)
     assert line["clip"] == str((tmp_path / "vox, take 2.wav").resolve())
-    render = line["renders"][0]  # type: ignore[index]
+    render = line["renders"][0]
     assert (render["tempo_bpm"], render["bars"], render["key"]) == (112.5, 1, "A minor")
     assert [stem["role"] for stem in render["stems"]] == ["drums"]
 
@@ -148,7 +148,7 @@ def test_a_line_that_says_something_else_is_made_again_in_its_place(
     write_plan(plan, [{**line, "bit_depth": "24"}, other])
     ran = batch(plan, out, "--json")
     assert ran.statuses == ["failed", "skipped"]
-    assert ran.lines[-1]["error"]["code"] == "exists"  # type: ignore[index]
+    assert ran.lines[-1]["error"]["code"] == "exists"
     assert mix.read_bytes().endswith(b"edited")
     assert batch(plan, out, "--json", "--overwrite").statuses == ["done", "skipped"]
 
@@ -235,9 +235,9 @@ def test_a_failing_line_stops_no_other(batch: Batch, music: Music, tmp_path: Pat
     ran = batch(plan, out, "--json")
     assert ran.code == 3
     assert ran.statuses == ["done", "failed", "failed", "done"]
-    errors = [line["error"]["code"] for line in ran.lines if "error" in line]  # type: ignore[index]
+    errors = [line["error"]["code"] for line in ran.lines if "error" in line]
     assert errors[1] == "no_such_rank"
-    assert ran.documents[-1]["summary"]["failed"] == 2  # type: ignore[index]
+    assert ran.documents[-1]["summary"]["failed"] == 2
     assert "2 of 4 lines failed" in str(ran.documents[-1]["error"])
     human = batch(plan, out)
     assert human.code == 3
@@ -255,7 +255,7 @@ def test_foreign_files_are_never_touched(batch: Batch, music: Music, tmp_path: P
     (out / mix).write_text("mine")
     ran = batch(plan, out, "--json")
     assert ran.code == 3
-    assert ran.lines[0]["error"]["code"] == "exists"  # type: ignore[index]
+    assert ran.lines[0]["error"]["code"] == "exists"
     assert list((out / mix).parent.iterdir()) == [out / mix]
     assert (out / mix).read_text() == "mine"
     assert batch(plan, out, "--json").code == 3  # nor by a second attempt
@@ -269,14 +269,14 @@ def test_stems_and_songs_are_found_by_the_beginning_of_their_ids(
 ) -> None:
     first: dict[str, object] = {"clip": str(music.clip), "roles": "harmonic"}
     plan, out = write_plan(tmp_path / "plan.jsonl", [first]), tmp_path / "out"
-    stem = batch(plan, out, "--json").lines[0]["renders"][0]["stems"][0]  # type: ignore[index]
+    stem = batch(plan, out, "--json").lines[0]["renders"][0]["stems"][0]
     lines = [
         {**first, "exclude_song": stem["song_id"], "out": "another"},
         {**KNOWN, "clip": str(music.clip), "stems": stem["stem_id"][:8], "out": "the same"},
     ]
     ran = batch(write_plan(plan, lines), out, "--json")
     assert ran.code == 0, ran.stderr
-    chosen = [line["renders"][0]["stems"][0] for line in ran.lines]  # type: ignore[index]
+    chosen = [line["renders"][0]["stems"][0] for line in ran.lines]
     assert chosen[0]["song_id"] != stem["song_id"]
     assert chosen[1]["stem_id"] == stem["stem_id"]
 
@@ -303,7 +303,7 @@ def test_a_dry_run_makes_nothing_and_estimates_what_is_left(
     before = sorted(out.rglob("*"))
     second = batch(plan, out, "--json", "--dry-run")
     assert second.statuses == ["skip", "render"]
-    assert second.documents[-1]["summary"]["seconds_from"] == "lines done here"  # type: ignore[index]
+    assert second.documents[-1]["summary"]["seconds_from"] == "lines done here"
     assert sorted(out.rglob("*")) == before
     assert "1 to render, 1 done before" in batch(plan, out, "--dry-run").stdout
 
@@ -320,12 +320,12 @@ def test_a_clip_that_is_not_there_fails_its_line_alone_also_after_it_was_done(
     plan, out = write_plan(tmp_path / "plan.jsonl", lines), tmp_path / "out"
     foretold = batch(plan, out, "--json", "--dry-run")
     assert (foretold.code, foretold.statuses) == (0, ["render", "render", "fail"])
-    assert foretold.documents[-1]["summary"]["fail"] == 1  # type: ignore[index]
+    assert foretold.documents[-1]["summary"]["fail"] == 1
     assert f"{tmp_path / 'none.wav'} is not there" in foretold.stderr
     first = batch(plan, out, "--json")
     assert (first.code, first.statuses) == (3, ["done", "done", "failed"])
     (error,) = [line["error"] for line in first.lines if line["status"] == "failed"]
-    assert error["code"] == "missing_file"  # type: ignore[index]
+    assert error["code"] == "missing_file"
     made = outputs(out)
     (tmp_path / "second.wav").unlink()
     again = batch(plan, out, "--json")
@@ -353,7 +353,7 @@ def test_an_unusable_plan_library_or_folder_is_its_own_error(
     assert batch(tmp_path / "none.csv", tmp_path / "out").code == 6
     assert batch(plan, tmp_path / "file").code == 7
     ran = batch(plan, tmp_path / "file" / "below", "--json")
-    assert (ran.code, ran.documents[0]["error"]["code"]) == (7, "unwritable")  # type: ignore[index]
+    assert (ran.code, ran.documents[0]["error"]["code"]) == (7, "unwritable")
     nowhere = ["--library", str(tmp_path / "none"), "batch", str(plan)]
     assert main([*nowhere, "--out", str(tmp_path / "out")]) == 6
     assert not (tmp_path / "out").exists()

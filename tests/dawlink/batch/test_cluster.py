@@ -53,14 +53,14 @@ def test_a_cluster_that_is_not_there_or_not_installed_is_told(
     plan = make_plan(music, tmp_path, lines=1)
     monkeypatch.setattr("engine.parallel.cluster._CONNECT_S", 2)
     silent = batch(plan, tmp_path / "out", "--cluster", f"tcp://127.0.0.1:{free_port()}", "--json")
-    assert (silent.code, silent.documents[-1]["error"]["code"]) == (5, "cluster_unreachable")  # type: ignore[index]
+    assert (silent.code, silent.documents[-1]["error"]["code"]) == (5, "cluster_unreachable")
     wrong = batch(plan, tmp_path / "out", "--cluster", "somewhere", "--json")
-    assert (wrong.code, wrong.documents[-1]["error"]["code"]) == (2, "bad_setting")  # type: ignore[index]
+    assert (wrong.code, wrong.documents[-1]["error"]["code"]) == (2, "bad_setting")
     monkeypatch.setitem(sys.modules, "distributed", None)
     missing = batch(plan, tmp_path / "out", "--cluster", "tcp://127.0.0.1:1", "--json")
     error = missing.documents[-1]["error"]
-    assert (missing.code, error["code"]) == (4, "no_distributed")  # type: ignore[index]
-    assert "pip install" in error["hint"]  # type: ignore[index]
+    assert (missing.code, error["code"]) == (4, "no_distributed")
+    assert "pip install" in error["hint"]
 
 
 def test_the_address_is_a_setting(

@@ -9,12 +9,8 @@ import soundfile
 
 from engine.audio.waveform import Waveform
 from engine.clips.analysis import analyse_clip
-from engine.clips.clip import (
-    ClipRequest,
-    bars_of_region,
-    pickup_sounds,
-    upbeat_sounds,
-)
+from engine.clips.clip import ClipRequest
+from engine.clips.region import bars_of_region, pickup_sounds, upbeat_sounds
 from engine.errors import UsageError
 from engine.files import sha256_of
 from engine.grid import BeatGrid
@@ -115,7 +111,7 @@ def test_a_sung_pickup_is_kept_or_named(
 ) -> None:
     sound = tones((0.0, 0.1, 0.5), *((s, s + 0.4, 0.5) for s in np.arange(0.125, 8.1, 0.5)))
     soundfile.write(tmp_path / "voice.wav", sound.samples.T, RATE)
-    request = ClipRequest(tmp_path / "voice.wav", tempo_bpm=120.0, downbeat_s=0.125, **asked)  # type: ignore[arg-type]
+    request = ClipRequest(tmp_path / "voice.wav", tempo_bpm=120.0, downbeat_s=0.125, **asked)  # type: ignore[arg-type]  # fields by name
     with Library.open(tmp_path / "library") as library:
         found = analyse_clip(request, library)
     assert found.bars == bars
