@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dawlink.batch.state import STATE_NAME
+from tests.busy_folders import paths_below, waves_below
 from tests.dawlink.batch.conftest import Batch, Music, outputs, write_plan
 
 CHECKOUT = Path(__file__).parents[3]
@@ -51,13 +52,13 @@ def started(plan: Path, out: Path, music: Music, *options: str) -> Iterator[subp
 def wait_for_files(process: subprocess.Popen[str], out: Path, *, more_than: int) -> None:
     """Until the batch has begun to write more than was there."""
     deadline = time.monotonic() + 60
-    while process.poll() is None and len(list(out.rglob("*.wav"))) <= more_than:
+    while process.poll() is None and len(waves_below(out)) <= more_than:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
 def leftovers(out: Path) -> list[Path]:
-    return [p for p in out.rglob("*") if ".part-" in p.name or ".dawlink-part-" in p.name]
+    return [path for path in paths_below(out) if "part-" in path.name]
 
 
 def test_killed_at_any_moment_it_goes_on_and_every_output_is_there_once(
@@ -67,7 +68,7 @@ def test_killed_at_any_moment_it_goes_on_and_every_output_is_there_once(
     moments = random.Random(11)
     for _ in range(KILLS):
         with started(plan, out, music) as process:
-            wait_for_files(process, out, more_than=len(list(out.rglob("*.wav"))))
+            wait_for_files(process, out, more_than=len(waves_below(out)))
             time.sleep(moments.uniform(0.0, 0.3))
             process.send_signal(signal.SIGKILL)
     ran = batch(plan, out, "--json")

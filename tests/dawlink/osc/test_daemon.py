@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import soundfile
 
 from engine.grid import BeatGrid
 from engine.library.library import Library
+from tests.busy_folders import paths_below
 from tests.dawlink.osc.client import OscClient, Received, bundle, packed
 from tests.dawlink.osc.conftest import Music, suggested, warped_clip
 from tests.dawlink.osc.daemon import Running
@@ -351,9 +351,8 @@ def _frames(path: Path) -> int:
 def _gone(folder: Path, patience: int = 400) -> bool:
     """The work in progress is taken away within moments."""
     for _ in range(patience):
-        left = [name for _, _, names in os.walk(folder) for name in names]
-        hidden = list(folder.rglob(".dawlink-part-*"))
-        if not left and not hidden:
+        left = paths_below(folder)
+        if not any(path.is_file() or "part-" in path.name for path in left):
             return True
         time.sleep(0.05)
     return False

@@ -21,6 +21,7 @@ import soundfile
 import dawlink
 from dawlink.osc.holder import named_holder
 from engine.library.library import Library
+from tests.busy_folders import waves_below
 from tests.dawlink.osc.client import OscClient
 from tests.dawlink.osc.conftest import Music, suggested, warped_clip
 from tests.dawlink.osc.daemon import Running, command, environment, start
@@ -183,7 +184,7 @@ def test_killed_while_rendering_nothing_is_lost(tmp_path: Path, music: Music) ->
             time.sleep(rng.uniform(0.0, 0.5))
         running.process.kill()
         running.stop()
-        assert not list(running.output.rglob("*.wav")) or _whole(running.output)
+        assert _whole(running.output)
     running = start(music.library, tmp_path)
     with running.client() as client:
         _look(client)
@@ -209,5 +210,5 @@ def _whole(folder: Path) -> bool:
     """Only files inside staging folders may be unfinished."""
     return all(
         any(part.startswith(".dawlink-part-") for part in path.parts)
-        for path in folder.rglob("*.wav")
+        for path in waves_below(folder)
     )
