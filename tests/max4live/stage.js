@@ -43,7 +43,7 @@ var set = {
         values: { has_clip: 0 }, lists: { clip: [] } },
     20: { path: "live_set tracks 0 clip_slots 0 clip", info: "property sample_rate", lists: {},
         values: { name: "Verse", is_audio_clip: 1, is_recording: 0, warping: 1, looping: 1,
-            loop_start: 4, loop_end: 20, start_marker: 0, end_marker: 32, pitch_coarse: -2,
+            loop_start: 4, loop_end: 20, start_marker: 0, end_marker: 32, pitch_coarse: -2, warp_mode: 4,
             gain_display_string: "-6.0 dB", sample_rate: 44100, sample_length: 882000,
             file_path: "/Users/me/a voice.wav", is_arrangement_clip: 0, is_playing: 0,
             warp_markers: '{"warp_markers": [{"sample_time": 0.5, "beat_time": 0}, ' +

@@ -70,6 +70,23 @@ def test_an_unwarped_clip_is_sent_in_seconds_of_the_file(tmp_path: Path) -> None
     assert played.sent("/dawlink/suggest")
 
 
+@pytest.mark.parametrize(("tempo", "semitones"), [(120, 0), (90, -5), (135, 2), (20, -31)])
+def test_in_re_pitch_the_clips_pitch_follows_the_tempo(
+    tempo: float, semitones: int, tmp_path: Path
+) -> None:
+    re_pitch = f"set[20].values.warp_mode = 3; set[1].values.tempo = {tempo};"  # warped at 120
+    played = play(re_pitch + "connect(); understand();", tmp_path)
+    assert [clip[5] for clip in played.sent("/dawlink/clip")] == [semitones, semitones]
+
+
+def test_a_clip_in_re_pitch_sounds_otherwise_at_another_tempo(tmp_path: Path) -> None:
+    re_pitch = "set[20].values.warp_mode = 3; connect(); understand(); hits(2); click('row', 1);"
+    faster = "set[1].values.tempo = 128; changed_in_live('tempo'); click('insert');"
+    played = play(re_pitch + faster, tmp_path)
+    assert not played.sent("/dawlink/render")
+    assert played.shown("message") == "The clip was changed. Press Suggest again."
+
+
 def test_the_set_is_told_once_and_again_when_it_changes(tmp_path: Path) -> None:
     scenario = """
         connect(); understand();

@@ -5,6 +5,7 @@
 // markers that it has.
 
 var Clip = (function () {
+    var RE_PITCH = 3; // Live's number of the warp mode
     var now = null; // what was read last, null when there is no usable clip
     var sent = null; // how the engine was told of it
     var lastId = 0;
@@ -132,11 +133,24 @@ var Clip = (function () {
         if (!read.warped && length > 0) {
             read.end = Math.min(read.end, length);
         }
-        read.pitch = Live.number(api, "pitch_coarse");
+        read.pitch = pitch(api, read.markers);
         read.gain = gainDb(Live.text(api, "gain_display_string"));
         read.arranged = Live.number(api, "is_arrangement_clip") === 1;
         read.startTime = read.arranged ? Live.number(api, "start_time") : 0;
         read.scene = sceneOf(String(api.path));
+    }
+
+    // Semitones by which Live transposes the clip. In Re-Pitch the pitch follows the tempo, as a
+    // record's does, and the clip's own transposition has no effect.
+    function pitch(api, markers) {
+        var first = markers[0];
+        var last = markers[markers.length - 1];
+        var faster;
+        if (markers.length < 2 || Live.number(api, "warp_mode") !== RE_PITCH) {
+            return Live.number(api, "pitch_coarse");
+        }
+        faster = Session.tempo() * (last[0] - first[0]) / (60 * (last[1] - first[1]));
+        return Math.max(-48, Math.min(48, Math.round(12 * Math.log(faster) / Math.LN2)));
     }
 
     // Seconds; 0 where this Live does not know the sample rate.

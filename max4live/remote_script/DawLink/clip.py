@@ -6,15 +6,22 @@ the loop while looping, else from start to end marker. A deleted clip equals Non
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .shapes import Clip, Song
 
 #: What a clip turned down to nothing counts as [dB].
 SILENT_DB = -70.0
+#: Live's number of the warp mode in which pitch follows tempo.
+RE_PITCH = 3
+#: Semitones that the engine takes.
+WIDEST_PITCH = 48
 
 
 class Refused(Exception):
@@ -24,8 +31,9 @@ class Refused(Exception):
 class SelectedClip:
     """A clip as the engine is told of it. Units: see the module; markers are (seconds, beats)."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Clip, song: Song) -> None:
         self.clip = clip
+        self.song = song
         self.name = str(clip.name)
         self.path = str(clip.file_path)
         self.warped = bool(clip.warping)
@@ -36,7 +44,7 @@ class SelectedClip:
         if not self.warped:
             self.end = min(self.end, file_seconds(clip) or self.end)
         self.markers = warp_markers(clip) if self.warped else []
-        self.pitch = int(clip.pitch_coarse)
+        self.pitch = semitones(clip, self.markers, float(song.tempo))
         self.gain_db = decibels(str(clip.gain_display_string))
         self.arranged = bool(clip.is_arrangement_clip)
 
@@ -56,7 +64,7 @@ class SelectedClip:
         Raises:
             Refused: the suggestions were made for something else.
         """
-        now = SelectedClip(self.clip)
+        now = SelectedClip(self.clip, self.song)
         if now.heard != self.heard:
             raise Refused("The clip was changed. Press Suggest again.")
         return now
@@ -83,7 +91,7 @@ def read_selected(song: Song) -> SelectedClip:
         raise Refused("This is a MIDI clip. Select an audio clip.")
     if clip.is_recording:
         raise Refused("This clip is being recorded. Stop, then press Suggest.")
-    read = SelectedClip(clip)
+    read = SelectedClip(clip, song)
     if not read.path or not Path(read.path).is_file():
         raise Refused("This clip's file is missing. Save the set, or find the file.")
     return read
@@ -97,6 +105,15 @@ def warp_markers(clip: Clip) -> list[tuple[float, float]]:
         if not found or (point[0] > found[-1][0] and point[1] > found[-1][1]):
             found.append(point)
     return found
+
+
+def semitones(clip: Clip, markers: Sequence[tuple[float, float]], tempo: float) -> int:
+    """By which Live transposes the clip: as it says, or in Re-Pitch as the tempo does."""
+    if len(markers) < 2 or clip.warp_mode != RE_PITCH:
+        return int(clip.pitch_coarse)
+    (first_s, first_beat), (last_s, last_beat) = markers[0], markers[-1]
+    faster = tempo * (last_s - first_s) / (60.0 * (last_beat - first_beat))
+    return max(-WIDEST_PITCH, min(WIDEST_PITCH, round(12.0 * math.log(faster, 2))))
 
 
 def file_seconds(clip: Clip) -> float:
