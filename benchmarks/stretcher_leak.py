@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from engine.audio.stretch import default_stretcher
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
-from engine.mashup.example_audio import example_sounds, sound_of_use
 from engine.mashup.generation import Condition, MashupExample, generate
 from engine.models.audio_source import Recording, Sound, session_audio
 from engine.models.mix_nets.beat_mel import BeatMels, levelled
 from engine.models.mix_nets.mel import MEL
 from engine.training.midi_audio.listing import groups_of
-from tests.engine.mashup.test_artefacts import fingerprint
+from engine.training.mix_nets.example_audio import example_sounds, sound_of_use
+from tests.engine.training.mix_nets.test_artefacts import fingerprint
 
 _RIDGE: Final = 1.0
 _STEPS: Final = 300

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from engine.analysis.records import KeyEstimate
     from engine.delivery.records import RenderedFile, RenderedSuggestion
     from engine.library.rows import SongRow, StemRow
-    from engine.mashup.ducked_stems import Ducking
+    from engine.rendering.ducked_stems import Ducking
     from engine.suggestions import SuggestedStem, Suggestion, SuggestReply
 
 __all__ = [

@@ -13,10 +13,10 @@ from typing import Final, Literal, Protocol
 
 from engine.audio.encode import BitDepth, FileFormat
 from engine.errors import UsageError
-from engine.mashup.ducked_stems import Ducking
 from engine.mashup.ducking import MOST_REDUCTION_DB
 from engine.mashup.placement import Placement, WarpPoint
 from engine.models.song_masher.shipped_mask import SHIPPED_MASK
+from engine.rendering.ducked_stems import Ducking
 from engine.rendering.renderer import Session
 from engine.suggestions import Suggestion, SuggestReply
 

@@ -31,9 +31,9 @@ from engine.delivery.records import (
     RenderOptions,
 )
 from engine.errors import UnwritableOutput
-from engine.mashup.ducked_stems import duck_stems
 from engine.models.song_masher.shipped_mask import load_duck_network
 from engine.naming import safe_name, tempo_and_key
+from engine.rendering.ducked_stems import duck_stems
 from engine.rendering.renderer import ReadSpan, Session, Track, mix_tracks
 from engine.rendering.spans import decoded_span
 from engine.rendering.tracks import clip_track, render_from, stem_track

@@ -19,6 +19,7 @@ and last as long as the accompaniment.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "FRAME_S",
     "MOST_REDUCTION_DB",
     "RELEASE_S",
+    "DuckNetwork",
     "MaskSource",
     "apply_ducking",
     "band_of_bins",
@@ -74,6 +76,14 @@ class MaskSource(Protocol):
     def masks(self, first: Waveform, second: Waveform) -> NDArray[np.float32]:
         """(2, BANDS, frames) weights in [0, 1], frames of ``FRAME_S``."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class DuckNetwork:
+    """A mask network, and the digest that names the file it came from."""
+
+    source: MaskSource
+    checkpoint: str
 
 
 def ducking_gain(

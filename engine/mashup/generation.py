@@ -13,8 +13,8 @@ Huang et al. (AAAI 2021), Mashup generation. The vocal is always the reference:
 Where the paper is silent: harmony minds the tempo as drums do; keys are compared by the notes
 they use, so A minor is 0 from C major; a harmony that happens to need no shift is never a bad key;
 an offset below 0.1 s is too small to be heard as wrong and is not drawn. Everything is planned
-here and read in :mod:`engine.mashup.example_audio`; the same seed gives the same plan, and
-each condition has random numbers of its own, so its examples do not depend on the others' counts.
+here and read where it is heard; the same seed gives the same plan, and each condition has random
+numbers of its own, so its examples do not depend on the others' counts.
 """
 
 from __future__ import annotations

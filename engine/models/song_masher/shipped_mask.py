@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.errors import MissingDependency
 from engine.files import sha256_of
-from engine.mashup.ducked_stems import DuckNetwork
+from engine.mashup.ducking import DuckNetwork
 
 __all__ = ["SHIPPED_MASK", "load_duck_network"]
 

@@ -1,9 +1,9 @@
 """Mashup examples as planes on disk: made once, measured as often as wanted.
 
 One file per example: uint8 (3, frames, mels) half decibels of vocals, harmony and drums
-(:mod:`engine.mashup.example_audio`). Its name is the hash of everything that makes it (the example,
-the content of its files, their beat maps, the spectrogram's settings), so an interrupted run finds
-what it has made, and nothing stale is ever read. A damaged file is made again. Sixteen bars take
+(:mod:`.example_audio`). Its name is the hash of everything that makes it (the example, the content
+of its files, their beat maps, the spectrogram's settings), so an interrupted run finds what it has
+made, and nothing stale is ever read. A damaged file is made again. Sixteen bars take
 0.15 MB.
 """
 
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from engine.errors import UnusableInput
 from engine.files import atomic_path
 from engine.mashup.database import MashupDB
-from engine.mashup.example_audio import MOST_SHIFT, example_planes
 from engine.mashup.generation import Condition, Label, MashupExample
 from engine.models.mix_nets.beat_mel import (
     FRAMES_PER_BEAT,
@@ -32,6 +31,7 @@ from engine.models.mix_nets.beat_mel import (
     from_half_decibels,
 )
 from engine.models.mix_nets.mel import MEL
+from engine.training.mix_nets.example_audio import MOST_SHIFT, example_planes
 
 __all__ = ["CropSet", "make_crops"]
 

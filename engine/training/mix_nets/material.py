@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.mashup.database import LEAST_ACTIVITY, MASHUP_ROLES, MashupDB, MashupRole
-from engine.mashup.example_audio import plane_of_use, with_bleed
 from engine.mashup.generation import MOST_SEMITONES, StemUse
 from engine.models.mix_nets.beat_mel import BeatMels
 from engine.training.midi_audio.keys import best_key
 from engine.training.midi_corpus import MidiSong, hash_of
 from engine.training.mix_nets.drawn_planes import Beats, drawn_drums, drawn_notes
+from engine.training.mix_nets.example_audio import plane_of_use, with_bleed
 
 __all__ = ["DrawnSongs", "MixSong", "MixSongs", "RecordedSongs"]
 

@@ -24,7 +24,6 @@ from typing import Final
 
 from engine.errors import SomeItemsFailed
 from engine.mashup.database import MASHUP_ROLES, MashupDB
-from engine.mashup.example_audio import MOST_SHIFT
 from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.mix_nets.beat_mel import BeatMels
 from engine.models.mix_nets.network import NetKind, NetSettings
@@ -33,6 +32,7 @@ from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
 from engine.training.midi_corpus import MidiSong
 from engine.training.mix_nets.crops import CropSet, make_crops
+from engine.training.mix_nets.example_audio import MOST_SHIFT
 from engine.training.mix_nets.material import DrawnSongs, MixSongs, RecordedSongs
 from engine.training.mix_nets.training import MixTraining, train_mix
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device

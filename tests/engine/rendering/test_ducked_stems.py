@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
-from engine.mashup.ducked_stems import DuckNetwork, duck_stems
-from engine.mashup.ducking import BANDS, FRAME_S
+from engine.mashup.ducking import BANDS, FRAME_S, DuckNetwork
+from engine.rendering.ducked_stems import duck_stems
 
 RATE = 22_050
 

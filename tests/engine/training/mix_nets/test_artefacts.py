@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from engine.audio.stretch import default_stretcher
 from engine.mashup.database import MashupDB
-from engine.mashup.example_audio import MOST_SHIFT, sound_of_use
 from engine.mashup.generation import MashupExample, generate
 from engine.models.audio_source import Sound, session_audio
 from engine.models.mix_nets.beat_mel import BeatMels, levelled
+from engine.training.mix_nets.example_audio import MOST_SHIFT, sound_of_use
 from tests.engine.mashup.songs import SAMPLE_RATE, made_db
 from tests.engine.recordings_made import recording
 

@@ -8,15 +8,15 @@ import soundfile
 
 from engine.errors import UnusableInput
 from engine.mashup.database import MashupDB
-from engine.mashup.example_audio import (
+from engine.mashup.generation import CONDITIONS, MashupExample, StemUse, generate
+from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
+from engine.training.mix_nets.example_audio import (
     MOST_SHIFT,
     example_planes,
     example_sounds,
     sound_of_use,
     with_bleed,
 )
-from engine.mashup.generation import CONDITIONS, MashupExample, StemUse, generate
-from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
 from tests.engine.mashup.songs import SAMPLE_RATE, made_db, made_song
 
 

@@ -21,21 +21,13 @@ from engine.mashup.ducking import (
     ATTACK_S,
     BAND_EDGES_HZ,
     RELEASE_S,
-    MaskSource,
+    DuckNetwork,
     apply_ducking,
     ducking_gain,
 )
 from engine.rendering.renderer import mix_tracks
 
-__all__ = ["DuckNetwork", "Ducking", "duck_stems"]
-
-
-@dataclass(frozen=True, eq=False)
-class DuckNetwork:
-    """A mask network, and the digest that names the file it came from."""
-
-    source: MaskSource
-    checkpoint: str
+__all__ = ["Ducking", "duck_stems"]
 
 
 @dataclass(frozen=True)
