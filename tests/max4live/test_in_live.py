@@ -2,91 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from max4live.device.script import script_text
-from tests.dawlink.osc.daemon import Running
 from tests.fake_live import studio
-from tests.fake_live.clips import Clip
 from tests.fake_live.es5 import engine_command
-from tests.fake_live.max_api import Atom
-from tests.fake_live.max_device import Device
 from tests.fake_live.song import LiveSet
-from tests.fake_live.studio import off_grid_ms, select_vocal
-from tests.ports import free_port
+from tests.fake_live.studio import select_vocal
+from tests.max4live.live_device import (
+    ON_GRID_MS,
+    TEMPO,
+    Start,
+    insert,
+    made_clips,
+    message,
+    shown_titles,
+    suggest,
+    worst_ms,
+)
 from tests.recordings import needs_recordings
 
 pytestmark = pytest.mark.skipif(
     engine_command() is None, reason="no ES5 engine: install mujs, or dukpy 0.5"
 )
-
-#: Beats of what is inserted lie this near to the set's [ms].
-ON_GRID_MS = 10.0
-TEMPO = 118.0
-
-Start = Callable[..., AbstractContextManager[Device]]
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with studio.daemon(studio.synthesised(), tmp_path_factory.mktemp("engine")) as running:
-        yield running
-
-
-@pytest.fixture
-def device_in(tmp_path: Path, engine: Running) -> Start:
-    """A device in a set, started."""
-
-    @contextmanager
-    def begin(live: LiveSet, *, port: int = 0, stored: Sequence[Atom] = ()) -> Iterator[Device]:
-        script = tmp_path / "dawlink.js"
-        script.write_text(script_text(), encoding="utf-8")
-        with Device(live, [script], engine_port=port or engine.port) as device:
-            if stored:
-                device.send("restore", *stored)
-            device.start()
-            yield device
-            device.check()
-
-    return begin
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> LiveSet:
-    return LiveSet("12.2.0", tempo=TEMPO, path=str(studio.project(tmp_path)))
-
-
-def message(device: Device, words: str) -> Callable[[], bool]:
-    return lambda: words in device.shown("message")
-
-
-def suggest(device: Device) -> None:
-    device.until(lambda: device.shown("row 1 title") != "", timeout_s=60)
-
-
-def insert(device: Device, row: int = 1) -> None:
-    device.ui("row", row)
-    device.ui("insert")
-    device.until(message(device, "Inserted."), timeout_s=60)
-
-
-def made_clips(live: LiveSet) -> list[Clip]:
-    """What lies on the tracks after the first."""
-    tracks = live.song.tracks[1:]
-    in_slots = [slot.clip for track in tracks for slot in track.clip_slots if slot.clip]
-    return in_slots + [clip for track in tracks for clip in track.arrangement_clips]
-
-
-def worst_ms(live: LiveSet, clips: list[Clip], start: float = 0.0, *, fewest: int) -> float:
-    """The farthest clear attack of all clips; at least so many attacks must be clear."""
-    off = np.concatenate([off_grid_ms(live, clip, start) for clip in clips])
-    assert off.size >= fewest
-    return float(np.abs(off).max())
 
 
 def test_select_suggest_audition_insert_in_the_session(device_in: Start, live: LiveSet) -> None:
@@ -272,30 +213,6 @@ def test_a_render_lies_in_the_project_and_only_there(device_in: Start, live: Liv
     assert all(folder in Path(clip.file_path).parents for clip in made_clips(live))
 
 
-def test_an_unsaved_set_is_told_of(device_in: Start, engine: Running) -> None:
-    live = LiveSet("12.2.0", tempo=TEMPO)
-    select_vocal(live, studio.synthesised())
-    with device_in(live) as device:
-        suggest(device)
-        device.ui("row", 1)
-        device.ui("insert")
-        device.until(message(device, "not saved"), timeout_s=60)
-        assert all(engine.output in Path(clip.file_path).parents for clip in made_clips(live))
-
-
-def test_a_set_whose_folder_is_gone_is_told_of(device_in: Start, engine: Running) -> None:
-    live = LiveSet("12.2.0", tempo=TEMPO, path="/not/there Project/Song.als")
-    select_vocal(live, studio.synthesised())
-    with device_in(live) as device:
-        suggest(device)
-        device.ui("row", 1)
-        device.ui("insert")
-        device.until(message(device, "dawlink's output folder"), timeout_s=60)
-        clips = made_clips(live)
-        assert clips
-        assert all(engine.output in Path(clip.file_path).parents for clip in clips)
-
-
 def test_favourites_and_rejected_last_as_long_as_the_set(device_in: Start, live: LiveSet) -> None:
     select_vocal(live, studio.synthesised())
     with device_in(live) as device:
@@ -319,104 +236,6 @@ def test_favourites_and_rejected_last_as_long_as_the_set(device_in: Start, live:
         assert device.stored[1] == 0
 
 
-def test_what_cannot_be_asked_for_has_its_sentence(device_in: Start, live: LiveSet) -> None:
-    vocal = select_vocal(live, studio.synthesised())
-    midi = live.midi_clip(live.song.create_midi_track(-1), 0)
-    with device_in(live) as device:
-        suggest(device)
-        live.select(midi)
-        device.until(message(device, "MIDI clip"))
-        live.record(vocal)
-        live.select(vocal)
-        device.until(message(device, "being recorded"))
-        live.record(vocal, recording=False)
-        device.ui("suggest")
-        suggest(device)
-        live.delete(vocal)
-        device.until(message(device, "was deleted"))
-        assert device.shown("row 1 title") == ""
-
-
-def test_a_clip_deleted_while_it_is_rendered_for_breaks_nothing(
-    device_in: Start, live: LiveSet
-) -> None:
-    vocal = select_vocal(live, studio.synthesised())
-    with device_in(live) as device:
-        suggest(device)
-        device.ui("row", 1)
-        device.ui("insert")
-        live.delete(vocal)
-        device.until(message(device, "was deleted"))
-        device.run(1.0)
-        assert device.shown("row 1 title") == ""
-
-
-def test_the_engine_may_come_go_and_come_again(
-    tmp_path: Path, device_in: Start, live: LiveSet
-) -> None:
-    port = free_port()
-    select_vocal(live, studio.synthesised())
-    with device_in(live, port=port) as device:
-        device.until(message(device, "The engine is not running"))
-        for number in range(2):
-            folder = tmp_path / f"engine{number}"
-            with studio.daemon(studio.synthesised(), folder, "--port", str(port)):
-                suggest(device)
-            device.until(message(device, "The engine was stopped"))
-        assert device.shown("row 1 title") == ""
-
-
-def shown_titles(device: Device) -> list[set[str]]:
-    """Of every row, whatever order the stems of one came in."""
-    return [set(device.shown(f"row {row} title").split(" + ")) for row in range(1, 9)]
-
-
-def test_lost_packets_cost_no_suggestion(device_in: Start, live: LiveSet) -> None:
-    vocal = select_vocal(live, studio.synthesised())
-    with device_in(live) as whole:
-        suggest(whole)
-        titles = shown_titles(whole)
-        live.select(None)
-    once = ["/dawlink/clip/done", "/dawlink/suggest", "/dawlink/suggest/begin"]
-    once += ["/dawlink/suggest/hit", "/dawlink/suggest/hit", "/dawlink/suggest/end"]
-
-    def lose(address: str) -> bool:
-        """Some packets, in either direction, the first time."""
-        gone = address in once
-        if gone:
-            once.remove(address)
-        return gone
-
-    with device_in(live) as device:
-        device.udp.lose = lose
-        live.select(vocal)
-        suggest(device)
-        assert once == []
-        assert shown_titles(device) == titles
-
-
-def test_a_lost_file_line_costs_no_stem(device_in: Start, live: LiveSet) -> None:
-    select_vocal(live, studio.synthesised())
-    once = ["/dawlink/render/file"]
-
-    def lose(address: str) -> bool:
-        """The first file of the render, once."""
-        gone = address in once
-        if gone:
-            once.remove(address)
-        return gone
-
-    with device_in(live) as device:
-        suggest(device)
-        device.udp.lose = lose
-        insert(device)
-        assert once == []
-        clips = made_clips(live)
-        for clip, role in zip(clips, ("harmonic", "percussion"), strict=True):
-            assert role in clip.name
-            assert role in Path(clip.file_path).stem
-
-
 def test_the_sets_key_is_meant_only_where_live_says_so(device_in: Start, live: LiveSet) -> None:
     live.set_key(9, "Minor", in_key=False)
     select_vocal(live, studio.synthesised())
@@ -426,16 +245,3 @@ def test_the_sets_key_is_meant_only_where_live_says_so(device_in: Start, live: L
         device.until(lambda: ("/dawlink/set/key", [9, "Minor"]) in device.udp.sent)
         told = [atoms for address, atoms in device.udp.sent if address == "/dawlink/set/key"]
         assert told == [[-1, "Major"], [9, "Minor"]]
-
-
-def test_selecting_and_progress_fill_no_symbol_table(device_in: Start, live: LiveSet) -> None:
-    vocal = select_vocal(live, studio.synthesised())
-    with device_in(live) as device:
-        suggest(device)
-        before = len(device.api.symbols)
-        for _ in range(5):
-            live.select(None)
-            device.until(message(device, "Select an audio clip"))
-            live.select(vocal)
-            suggest(device)
-        assert len(device.api.symbols) - before <= 2
