@@ -1,25 +1,25 @@
 """PostMixNet as it was published: on rendered sums of which only the originals are untouched.
 
-    python -m benchmarks.published_downmix TRAIN_LIBRARY TEST_LIBRARY [--chain alike] [--each 3]
+    python -m benchmarks.published_downmix TRAIN_LIBRARY TEST_LIBRARY [--each 3] [--work FOLDER]
 
 dawlink trains and tests its mix networks on planes that are read without a stretcher, and adds up
 powers where PostMixNet listens (docs/mix-networks.md). Huang et al. (AAAI 2021) rendered every
 example: originals are the stems as they are, everything else went through Rubber Band wherever its
-key or tempo had to fit, and PostMixNet hears the sum of the waveforms. Both libraries should hold
-stems that were separated from mixes (``benchmarks/separated_songs.py``), as the paper's did.
+key or tempo had to fit, and PostMixNet hears the sum of the waveforms. That is done here. Both
+libraries should hold stems that were separated from mixes (``benchmarks/separated_songs.py``), as
+the paper's did; then the stems of an original add up to its mix again, and those of others do not.
 
-``--chain published`` is that. With ``--chain alike`` every stem of every example, the original's
-and the voice too, is stretched to another tempo and transposed by the same draw, so nothing tells
-an original but music and what the separation left. A foreign stem has the level of the one whose
-place it takes. A network of ``--width`` is trained on originals and unmatched examples of the first
-library and tried once on the second; a tenth of the first one's songs is looked at meanwhile.
-Printed as in ``benchmarks/mix_networks.py``: accuracy at 0.5, rank of an original among all
-matched examples, and for each kind of unmatched the area under the ROC curve.
+A foreign stem has the level of the one whose place it takes. A small network is trained on
+originals and unmatched examples of the first library and tried once on the second; a tenth of the
+first one's songs is looked at meanwhile and says which of ten states is kept. Printed as in
+``benchmarks/mix_networks.py``: accuracy at 0.5, rank of an original among all matched examples, and
+for each kind of unmatched the area under the ROC curve.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import math
 import os
@@ -46,16 +46,13 @@ from engine.models.mix_nets.beat_mel import from_half_decibels, half_decibels, l
 from engine.models.mix_nets.mel import MEL, mel_filters, power_spectrum
 from engine.models.mix_nets.network import LABELS, MixNet, NetSettings, lsro_loss, mashability
 from engine.training.midi_audio.listing import groups_of
-from engine.training.mix_nets.example_audio import MOST_SHIFT, sound_of_use
+from engine.training.mix_nets.example_audio import sound_of_use
 
-CHAINS: Final = ("published", "alike")
 #: What the network sees at a time: 8 s.
 CROP: Final = 400
 BATCH: Final = 16
 #: Share of the training songs that is only looked at.
 HELD_OUT: Final = 0.1
-#: Stretch of whole examples where all are processed alike, away from 1.
-_STRETCHES: Final = (0.85, 0.93, 1.08, 1.18)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,21 +86,15 @@ def rendered(
     return session_audio(sound, tempo_bpm, MEL.sample_rate, default_stretcher())
 
 
-def mix_of(example: MashupExample, db: MashupDB, chain: str) -> NDArray[np.float32]:
+def mix_of(example: MashupExample, db: MashupDB) -> NDArray[np.float32]:
     """(samples,) the sum of an example's stems at 16 kHz."""
     voice = db.by_id[example.stems[0].song_id]
     beats, tempo_bpm = example.bars * voice.grid.beats_per_bar, voice.tempo_bpm
-    rng = np.random.default_rng(example.seed)
-    shift = int(rng.choice([*range(-MOST_SHIFT, 0), *range(1, MOST_SHIFT + 1)]))
-    stretch = float(rng.choice(_STRETCHES))
     parts = []
     for use in example.stems:
         song = db.by_id[use.song_id]
         sound = replace(sound_of_use(use, song, beats=beats, tempo_bpm=tempo_bpm), tuning_cents=0.0)
-        if chain == "alike":
-            moved = sound.transposed(0 if use.role == "drums" else shift)
-            heard = session_audio(moved, tempo_bpm * stretch, MEL.sample_rate, default_stretcher())
-        elif song is voice and example.condition == "original":
+        if song is voice and example.condition == "original":
             heard = own_audio(sound, MEL.sample_rate)
         else:
             heard = rendered(sound, use, tempo_bpm, song.tempo_bpm)
@@ -135,7 +126,7 @@ def plane_of(mix: NDArray[np.float32]) -> NDArray[np.uint8]:
     return half_decibels(levelled(decibels.astype(np.float32)))
 
 
-def mixes_of(db: MashupDB, each: int, work: Path, *, chain: str, bars: int, matched: bool) -> Mixes:
+def mixes_of(db: MashupDB, each: int, work: Path, *, bars: int, matched: bool) -> Mixes:
     """``each`` originals and as many unmatched for every song with a voice, kept in ``work``."""
     voices = sum(set(MASHUP_ROLES) <= song.stems.keys() for song in db.songs)
     count = each * voices
@@ -145,11 +136,11 @@ def mixes_of(db: MashupDB, each: int, work: Path, *, chain: str, bars: int, matc
     work.mkdir(parents=True, exist_ok=True)
 
     def plane(example: MashupExample) -> NDArray[np.uint8]:
-        said = f"{db.data_sha} {chain} {example}"
+        said = f"{db.data_sha} {example}"
         path = work / f"{hashlib.sha256(said.encode()).hexdigest()[:24]}.npy"
         if path.is_file():
             return np.asarray(np.load(path))
-        made = plane_of(mix_of(example, db, chain))
+        made = plane_of(mix_of(example, db))
         part = path.with_suffix(".part.npy")
         np.save(part, made)
         part.rename(path)
@@ -192,14 +183,15 @@ def report(scores: NDArray[np.float64], mixes: Mixes) -> None:
 
 
 def trained(mixes: Mixes, looked_at: Mixes, settings: NetSettings, epochs: int) -> MixNet:
-    """A network that has learned originals from unmatched; validation is printed meanwhile."""
+    """A network that has learned originals from unmatched, as it was when validation was best."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     net = MixNet(settings)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
     good, bad = np.flatnonzero(mixes.good), np.flatnonzero(mixes.judged & ~mixes.good)
     steps = epochs * -(-2 * good.size // BATCH)
-    began, total = time.monotonic(), 0.0
+    began, total, least = time.monotonic(), 0.0, math.inf
+    best = copy.deepcopy(net.state_dict())
     net.train()
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -214,14 +206,19 @@ def trained(mixes: Mixes, looked_at: Mixes, settings: NetSettings, epochs: int) 
         total += float(loss.detach())
         if (step + 1) % max(steps // 10, 1) == 0:
             scores = scores_of(net, looked_at)
-            right = ((scores > 0.5) == looked_at.good)[looked_at.judged].mean()
+            right = ((scores > 0.5) == looked_at.good).mean()
+            true = np.where(looked_at.good, scores, 1 - scores)
+            lost = float(-np.log(np.maximum(true, 1e-9)).mean())
+            if lost < least:
+                least, best = lost, copy.deepcopy(net.state_dict())
             print(
                 f"  step {step + 1} of {steps}: loss {total / max(steps // 10, 1):.3f}, "
-                f"validation right {right:.3f}, {time.monotonic() - began:.0f} s",
+                f"validation loss {lost:.3f}, right {right:.3f}, {time.monotonic() - began:.0f} s",
                 flush=True,
             )
             total = 0.0
             net.train()
+    net.load_state_dict(best)
     return net
 
 
@@ -246,7 +243,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", type=Path)
     parser.add_argument("test", type=Path)
-    parser.add_argument("--chain", choices=CHAINS, default="published")
     parser.add_argument("--each", type=int, default=3, help="examples of a song and label")
     parser.add_argument("--bars", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=20)
@@ -257,14 +253,14 @@ def main() -> None:
     torch.set_num_threads(1)
     learnt, looked_at = database(given.train).split(HELD_OUT, seed=0)
     parts = [
-        mixes_of(db, each, given.work, chain=given.chain, bars=given.bars, matched=matched)
+        mixes_of(db, each, given.work, bars=given.bars, matched=matched)
         for db, each, matched in (
             (learnt, given.each, False),
             (looked_at, 2, False),
             (database(given.test), 2, True),
         )
     ]
-    print(f"{given.chain}: " + ", ".join(f"{len(part.planes)} examples" for part in parts))
+    print(", ".join(f"{len(part.planes)} examples" for part in parts))
     settings = NetSettings(
         "postmixnet", given.width, given.bottleneck, joint_width=0.5, meeting=True
     )
