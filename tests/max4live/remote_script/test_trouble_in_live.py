@@ -96,12 +96,17 @@ def test_a_live_that_takes_no_files_gets_one_to_drag(
 def test_what_cannot_be_asked_for_has_its_sentence(script_in: Start, live: LiveSet) -> None:
     vocal = select_vocal(live, studio.synthesised())
     midi = live.midi_clip(live.song.create_midi_track(-1), 0)
+
+    def record() -> None:
+        live.record(vocal)
+        live.select(vocal)
+
     with script_in(live) as surface:
         suggest(surface)
         cases: list[tuple[Callable[[], None], str]] = [
             (lambda: live.select(midi), "MIDI clip"),
             (lambda: live.select(None), "Select an audio clip"),
-            (lambda: (live.record(vocal), live.select(vocal)), "being recorded"),  # type: ignore[list-item,return-value]
+            (record, "being recorded"),
         ]
         for change, words in cases:
             change()
