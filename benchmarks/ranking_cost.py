@@ -33,7 +33,7 @@ from engine.library.library import Library
 from engine.models.audio_source import Recording, Sound, session_audio
 from engine.models.mix_nets.beat_mel import BeatMels, levelled, scaled
 from engine.models.mix_nets.mel import MEL
-from engine.models.mix_nets.network import MixNet, NetKind, NetSettings, mashability
+from engine.models.mix_nets.network import MixNet, NetKind, NetSettings, for_listening, mashability
 from engine.models.mix_nets.ranker import MixRanker
 from engine.models.ranker import Ranker
 from engine.models.registry import load_ranker
@@ -137,7 +137,7 @@ def main() -> None:
             "rendered, then premixnet (published)": NetSettings("premixnet"),
         }
         for name, settings in nets.items():
-            net = MixNet(settings).eval()
+            net = for_listening(MixNet(settings))
             taken = seconds(
                 lambda n=net: rendered_first(vocal, gallery, tempo_bpm, n, stretcher)  # type: ignore[misc]
             )

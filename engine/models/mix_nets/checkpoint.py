@@ -6,14 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from engine.checkpoints import Plain, Recorded, build_network, load_checkpoint, recorded_settings
 from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT
 from engine.models.mix_nets.mel import MEL
-from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
+from engine.models.mix_nets.network import MixNet, NetKind, NetSettings, channels_last
 
-__all__ = ["channels_last", "load_mix_net", "spectra_record"]
+__all__ = ["load_mix_net", "spectra_record"]
 
 #: How a checkpoint names the network's weights.
 _MODEL: Final = "model."
@@ -62,10 +60,3 @@ def spectra_record() -> dict[str, Plain]:
     """What decides the planes, as a checkpoint records it."""
     mel = {f"mel_{name}": value for name, value in asdict(MEL).items()}
     return {**mel, "mel_frames_per_beat": FRAMES_PER_BEAT}
-
-
-def channels_last(net: MixNet) -> None:
-    """Kernels with their channels last, which convolutions are fastest on."""
-    for weights in net.parameters():
-        if weights.ndim == 4:
-            weights.data = weights.data.contiguous(memory_format=torch.channels_last)

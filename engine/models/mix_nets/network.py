@@ -23,19 +23,24 @@ target, so their loss is ``-(log p0 + log p1) / 2`` and pulls both probabilities
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 __all__ = [
     "LABELS",
-    "NetSettings",
     "MixNet",
     "NetKind",
+    "NetSettings",
     "SourceNet",
+    "channels_last",
+    "for_listening",
     "lsro_loss",
     "mashability",
 ]
@@ -202,6 +207,29 @@ def _over_all_bins(heard: Tensor, kernel: Tensor) -> Tensor:
 def _padding(kernel: tuple[int, int]) -> tuple[int, int]:
     """As many frames and bins out as in; a kernel over all bins leaves one."""
     return kernel[0] // 2, 1 if kernel[1] == 3 else 0
+
+
+def channels_last(net: MixNet) -> None:
+    """Kernels with their channels last, which convolutions are fastest on."""
+    for weights in net.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+
+
+def for_listening(net: MixNet) -> MixNet:
+    """A copy to score with, that cannot be trained: batch norms are part of their convolutions.
+
+    Logits are the same but for rounding, in some two thirds of the time.
+    """
+    quick = copy.deepcopy(net).eval()
+    blocks = [block for block in quick.modules() if isinstance(block, nn.Sequential)]
+    for block in blocks:
+        for index, (layer, after) in enumerate(itertools.pairwise(list(block))):
+            if isinstance(layer, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                block[index] = fuse_conv_bn_eval(layer, after)
+                block[index + 1] = nn.Identity()
+    channels_last(quick)
+    return quick.requires_grad_(False)
 
 
 def mashability(logits: Tensor) -> Tensor:

@@ -63,8 +63,10 @@ class MixRanker:
     """A :class:`~engine.models.ranker.Ranker` on a trained network."""
 
     def __init__(self, net: MixNet, *, mels: BeatMels | None = None) -> None:
+        from engine.models.mix_nets.network import for_listening
+
         self.name: str = net.settings.kind
-        self._net = net.eval()
+        self._net = for_listening(net)
         self._rules = automashupper()
         self._mels = mels or BeatMels()
         self._kept: OrderedDict[Hashable, NDArray[np.float16]] = OrderedDict()

@@ -43,11 +43,12 @@ from engine.errors import UsageError
 from engine.evaluation.axes import auc_of
 from engine.mashup.generation import Condition, Label
 from engine.models.mix_nets.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, added_up, scaled
-from engine.models.mix_nets.checkpoint import channels_last, spectra_record
+from engine.models.mix_nets.checkpoint import spectra_record
 from engine.models.mix_nets.network import (
     LABELS,
     MixNet,
     NetSettings,
+    channels_last,
     lsro_loss,
     mashability,
 )

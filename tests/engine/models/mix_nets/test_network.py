@@ -9,6 +9,7 @@ from engine.models.mix_nets.network import (
     NetKind,
     NetSettings,
     SourceNet,
+    for_listening,
     lsro_loss,
     mashability,
 )
@@ -123,3 +124,24 @@ def test_parts_of_sources_add_up_to_the_whole_network(
 def test_stems_can_only_meet_in_a_bottleneck() -> None:
     with pytest.raises(ValueError, match="cannot"):
         NetSettings("premixnet", meeting=True)
+
+
+@pytest.mark.parametrize("kind", ["premixnet", "postmixnet"])
+@pytest.mark.parametrize(("bottleneck", "meeting"), [(0, False), (4, True)])
+def test_a_net_to_listen_with_says_what_the_trained_one_says(
+    kind: NetKind, bottleneck: int, meeting: bool
+) -> None:
+    torch.manual_seed(0)
+    net = MixNet(NetSettings(kind, 1 / 16, bottleneck, meeting=meeting))
+    planes = 3.0 * torch.randn(6, net.settings.sources, 24, 128)
+    for _ in range(20):  # its batch norms have something to tell
+        net(planes + 1.0)
+    net.eval()
+    quick = for_listening(net)
+    norms = [m for m in quick.source_nets.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not norms
+    with torch.no_grad():
+        expected = net(planes)
+    assert float(expected.std()) > 1e-3
+    torch.testing.assert_close(quick(planes), expected, atol=1e-5, rtol=1e-4)
+    assert net.source_nets[0][0][1].num_batches_tracked == 20  # type: ignore[index]

@@ -93,7 +93,7 @@ def test_groups_are_heard_together(ranker: MixRanker) -> None:
 
 def test_a_group_scores_as_the_network_on_its_planes() -> None:
     torch.manual_seed(1)
-    net = MixNet(NetSettings("premixnet", width=1 / 16, bottleneck=2))
+    net = MixNet(NetSettings("premixnet", width=1 / 16, bottleneck=2)).eval()
     ranker = MixRanker(net)
     pair = {role: pool(role, 1, first=3) for role in ("harmonic", "percussion")}
     fits = {role: [(p, ranker.place(clip(), p, Search())[0])] for role, p in pair.items()}
