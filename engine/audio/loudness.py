@@ -34,7 +34,8 @@ _CLOSE_LU: Final = 0.2
 _OVERSHOOT: Final = 1.3
 #: No material is pushed further into the limiter than this [dB]: it would only be distortion.
 _MAX_DRIVE_DB: Final = 12.0
-
+#: A smaller DC offset is left alone [full scale]: it takes a tenth of a dB of headroom.
+_LEAST_OFFSET: Final = 0.01
 #: Between its samples, audio rises over them by at most this (3 dB: a sine at a quarter of the
 #: rate, sampled beside its crests); more takes signals made to do so.
 _MOST_OVERSHOOT: Final = 1.4142
@@ -86,7 +87,8 @@ def master(waveform: Waveform, *, target_lufs: float = -14.0, ceiling_db: float 
     """Bring ``waveform`` to a loudness, with no true peak over the ceiling.
 
     Music lands within 0.5 LU of the target. Where that would take more than 12 dB of limiting
-    (lone clicks), or the waveform is silent, it stays quieter; ``lufs`` says what came out.
+    (lone clicks), or the waveform is silent, it stays quieter; ``lufs`` says what came out. A DC
+    offset of more than -40 dB is taken away: nobody hears it, and the limiter would work for it.
 
     Args:
         waveform: (channels, frames).
@@ -102,6 +104,7 @@ def master(waveform: Waveform, *, target_lufs: float = -14.0, ceiling_db: float 
             "-60..0 and -20..0.",
             hint="Usual values are -14 LUFS and -1 dB.",
         )
+    waveform = _centred(waveform)
     before = integrated_lufs(waveform)
     if before == -inf:
         return Mastered(waveform, 0.0, -inf, true_peak_db(waveform), 0.0)
@@ -119,6 +122,15 @@ def master(waveform: Waveform, *, target_lufs: float = -14.0, ceiling_db: float 
     return _under_ceiling(
         Mastered(made, gain_db, lufs, true_peak_db(made), reduction_db), ceiling_db
     )
+
+
+def _centred(waveform: Waveform) -> Waveform:
+    """``waveform`` without its DC offset, where it has one worth the name."""
+    total = waveform.samples.sum(axis=1, keepdims=True, dtype=np.float64)
+    offsets = total / max(waveform.frames, 1)
+    if float(np.abs(offsets).max(initial=0.0)) < _LEAST_OFFSET:
+        return waveform
+    return Waveform(waveform.samples - offsets.astype(np.float32), waveform.sample_rate)
 
 
 def _limited(

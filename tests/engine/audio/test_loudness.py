@@ -82,6 +82,17 @@ def test_music_lands_on_its_loudness_under_the_ceiling(level: float, target_lufs
     assert reference_peak_db(mastered.waveform) < -0.9
 
 
+def test_a_dc_offset_costs_no_loudness() -> None:
+    music = band(level=0.05)
+    shifted = Waveform(music.samples + np.float32([[0.8], [-0.3]]), RATE)
+    plain, found = master(music), master(shifted)
+    assert found.lufs == pytest.approx(-14, abs=0.5)
+    assert found.reduction_db == pytest.approx(plain.reduction_db, abs=0.1)
+    np.testing.assert_allclose(
+        found.waveform.samples.mean(axis=1), plain.waveform.samples.mean(axis=1), atol=0.01
+    )
+
+
 def test_without_need_the_limiter_does_nothing_but_gain() -> None:
     music = band(level=0.05)
     mastered = master(music, target_lufs=-30.0)
