@@ -161,7 +161,7 @@ class SongMasher(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(batch, frames, features) of the mashup, from two songs of that shape."""
         encoded_first, (hidden, _) = self.encoder(first)
-        encoded_second, (_, cell) = self.encoder(second)
+        encoded_second, (cell, _) = self.encoder(second)  # published: its h begins as the cell
         heard = [self.attention(encoded) for encoded in (encoded_first, encoded_second)]
         decoded, _ = self.decoder(torch.cat([*heard, first, second], dim=-1), (hidden, cell))
         written: Tensor = self.output(decoded)
