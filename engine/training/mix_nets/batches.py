@@ -19,7 +19,7 @@ or all are drawn from notes: a mixture would tell originals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -37,6 +37,10 @@ __all__ = ["SILENT", "MixBatch", "draw_batch"]
 #: How a triple was made.
 Kind = Literal["own", "matched", "foreign", "key", "late", "tempo"]
 _Three = tuple[int, int, int]
+#: What is heard of a triple, and what the clip is.
+_Arrangement = Literal[
+    "drums under voice", "drums under harmony", "whole", "no drums", "drums in the clip"
+]
 #: In a triple: nobody plays this stem.
 SILENT: Final = -1
 #: Songs of a step are brought into so many keys.
@@ -146,7 +150,7 @@ def draw_batch(
     made = _Triples()
     for number, item in enumerate(items):
         own = planes.of(item)
-        made.add(_arranged(own, own, planes, rng, lacking=_LACKING), "good", "own")
+        made.add(_arranged(own, own, planes, _arrangement(rng, _LACKING)), "good", "own")
         kind = _FAULTS[int(rng.integers(len(_FAULTS)))]
         triple = _bad(number, items, kind, planes, rng)
         if triple is not None:
@@ -157,8 +161,8 @@ def draw_batch(
                 drums = planes.of(items[int(rng.integers(len(items)))])[2]
                 fits = one.scale == other.scale
                 pair = (planes.of(one)[0], planes.of(other)[1], drums)
-                lacking = _LACKING if fits else 0.0
-                heard = _arranged(pair, planes.of(one), planes, rng, lacking=lacking)
+                arrangement = _arrangement(rng, _LACKING if fits else 0.0)
+                heard = _arranged(pair, planes.of(one), planes, arrangement)
                 label: Label = "unknown" if fits else "bad"
                 made.add(heard, label, "matched" if fits else "foreign")
     return MixBatch(
@@ -273,27 +277,40 @@ def _shift(song: MixSong, keys: NDArray[np.int64], rng: np.random.Generator) -> 
     return int(rng.choice(near))
 
 
-def _arranged(
-    triple: _Three, own: _Three, planes: _Planes, rng: np.random.Generator, *, lacking: float
-) -> _Three:
-    """What is heard of a triple under one of the clips and stems that are asked for in use.
+def _arrangement(rng: np.random.Generator, lacking: float) -> _Arrangement:
+    """One of the clips and stems that are asked for in use.
 
-    Args:
-        triple: voice, harmony, drums.
-        own: those of the voice's song, for clips that hold more than a voice.
-        planes: for sums.
-        rng: decides.
-        lacking: how often the harmony is left out; a fault must not lie in it then.
+    ``lacking`` is how often the harmony is left out; a fault must not lie in it then.
     """
-    vocals, harmonic, drums = triple
     if rng.random() < lacking:
-        return (vocals if rng.random() < 0.5 else own[1]), SILENT, drums
+        return "drums under voice" if rng.random() < 0.5 else "drums under harmony"
     lot = rng.random()
     if lot < _WHOLE:
-        return triple
-    if lot < _WHOLE + _WITHOUT_DRUMS:
-        return vocals, harmonic, SILENT
-    return planes.together(vocals, own[2]), harmonic, SILENT
+        return "whole"
+    return "no drums" if lot < _WHOLE + _WITHOUT_DRUMS else "drums in the clip"
+
+
+def _arranged(triple: _Three, own: _Three, planes: _Planes, arrangement: _Arrangement) -> _Three:
+    """What is heard of a triple of voice, harmony and drums.
+
+    Args:
+        triple: all of it.
+        own: that of the voice's song, for clips that hold more or other than a voice.
+        planes: for sums.
+        arrangement: how.
+    """
+    vocals, harmonic, drums = triple
+    match arrangement:
+        case "drums under voice":
+            return vocals, SILENT, drums
+        case "drums under harmony":
+            return own[1], SILENT, drums
+        case "whole":
+            return triple
+        case "no drums":
+            return vocals, harmonic, SILENT
+        case "drums in the clip":
+            return planes.together(vocals, own[2]), harmonic, SILENT
 
 
 def _bad(
@@ -305,20 +322,31 @@ def _bad(
     late_s = float(rng.uniform(*OFFSETS_S) * rng.choice([-1, 1]))
     try:
         if kind == "tempo":
-            triple = _out_of_tempo(item, items, late_s, planes, rng)
-            return _arranged(triple, own, planes, rng, lacking=2 * _LACKING)
+            arrangement = _arrangement(rng, 2 * _LACKING)
+            late = _audible_fault(arrangement, rng)
+            triple = _out_of_tempo(item, items, {late: late_s}, planes, rng)
+            return _arranged(triple, own, planes, arrangement)
         if kind == "late" and rng.random() < 0.5:
             drums = planes.add(item.use("drums", offset_s=late_s), item.tempo_bpm)
             if rng.random() < 4 * _LACKING:
-                return _arranged((own[0], SILENT, drums), own, planes, rng, lacking=1.0)
+                return _arranged((own[0], SILENT, drums), own, planes, _arrangement(rng, 1.0))
             return own[0], own[1], drums
         near = range(-MOST_SEMITONES, MOST_SEMITONES + 1)
         wrong = int(rng.choice([shift for shift in near if shift != item.shift]))
         moved = {"offset_s": late_s} if kind == "late" else {"semitones": wrong}
         harmony = planes.add(item.use("harmonic", **moved), item.tempo_bpm)
-        return _arranged((own[0], harmony, own[2]), own, planes, rng, lacking=0.0)
+        return _arranged((own[0], harmony, own[2]), own, planes, _arrangement(rng, 0.0))
     except UnusableInput:
         return None
+
+
+def _audible_fault(arrangement: _Arrangement, rng: np.random.Generator) -> MashupRole:
+    """What of harmony and drums is late, so heard: where tempi agree it is the only fault."""
+    if arrangement.startswith("drums under"):
+        return "drums"
+    if arrangement == "whole":
+        return "harmonic" if rng.random() < 0.5 else "drums"
+    return "harmonic"
 
 
 def _into_key(one: _Item, other: _Item) -> int:
@@ -331,11 +359,11 @@ def _into_key(one: _Item, other: _Item) -> int:
 def _out_of_tempo(
     item: _Item,
     items: Sequence[_Item],
-    late_s: float,
+    late_s: Mapping[MashupRole, float],
     planes: _Planes,
     rng: np.random.Generator,
 ) -> _Three:
-    """Partners at their own tempo; the key fits where any song's can be made to."""
+    """Partners at their own tempo, one late; the key fits where any song's can be made to."""
     others = [other for other in items if other is not item]
     fitting = [(other, _into_key(other, item)) for other in others]
     fitting = [pair for pair in fitting if abs(pair[1]) <= MOST_SEMITONES]
@@ -343,9 +371,9 @@ def _out_of_tempo(
     shift = one.shift
     if fitting:
         one, shift = fitting[int(rng.integers(len(fitting)))]
-    late = [late_s, 0.0] if rng.random() < 0.5 else [0.0, late_s]
-    harmony = one.use("harmonic", stretched=False, offset_s=late[0], semitones=shift)
-    drums = two.use("drums", stretched=False, offset_s=late[1])
+    late = late_s.get("harmonic", 0.0)
+    harmony = one.use("harmonic", stretched=False, offset_s=late, semitones=shift)
+    drums = two.use("drums", stretched=False, offset_s=late_s.get("drums", 0.0))
     return (
         planes.of(item)[0],
         planes.add(harmony, item.tempo_bpm),

@@ -5,8 +5,9 @@ so a network can learn to hear the stretcher. Here nothing is rendered: the stem
 are read from their recordings' spectrograms on the vocal's beats
 (:mod:`engine.models.mix_nets.beat_mel`), which is the same look-up for an original as for a matched
 stem of another tempo. Pitched stems are read in another transposition whatever the condition is:
-each example draws one shift, within ±3 semitones, for its vocal and its harmony, on top of what the
-pairing asks for. In the end every stem has one level. A stem that keeps its own tempo is read on
+each example draws one shift for its vocal and its harmony, on top of what the pairing asks for, so
+that both stay within ±3 semitones and originals are moved as far and as often as anything else. In
+the end every stem has one level. A stem that keeps its own tempo is read on
 evenly spaced seconds, not on beats.
 
 The paper's stems were separated from full mixes, so each still held traces of the others. Such
@@ -39,7 +40,7 @@ __all__ = [
     "with_bleed",
 ]
 
-#: The whole example is transposed by up to so many semitones either way.
+#: No stem of an example is transposed by more semitones than these, either way.
 MOST_SHIFT: Final = 3
 
 
@@ -86,7 +87,11 @@ def example_sounds(example: MashupExample, db: MashupDB) -> tuple[Sound, ...]:
 
 def _uses(example: MashupExample) -> tuple[StemUse, ...]:
     """The stems as they are read, in the random transposition of the example."""
-    drawn = int(np.random.default_rng(example.seed).integers(-MOST_SHIFT, MOST_SHIFT + 1))
+    rng = np.random.default_rng(example.seed)
+    asked = {use.role: use.semitones for use in example.stems}["harmonic"]
+    apart = asked or int(rng.integers(-MOST_SHIFT, MOST_SHIFT + 1))  # as if it had been asked
+    low, high = max(apart, 0) - MOST_SHIFT, min(apart, 0) + MOST_SHIFT
+    drawn = int(rng.integers(low, high + 1)) - asked
     return tuple(
         replace(use, semitones=use.semitones + (0 if use.role == "drums" else drawn))
         for use in example.stems

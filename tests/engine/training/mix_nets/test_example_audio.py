@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from engine.errors import UnusableInput
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import CONDITIONS, MashupExample, StemUse, generate
 from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, BeatMels, from_half_decibels
+from engine.theory import Key
 from engine.training.mix_nets.example_audio import (
     MOST_SHIFT,
     example_planes,
@@ -49,6 +51,32 @@ def test_the_whole_example_is_shifted_by_lot_and_drums_never() -> None:
     up = MashupExample("matched", 1, (vocals, StemUse("b", "harmonic", 2, 2), drums_use), 5)
     voice, harmony, _ = example_sounds(up, db)
     assert harmony.semitones - voice.semitones == 2
+
+
+def test_no_condition_is_told_by_how_far_its_stems_are_transposed(tmp_path: Path) -> None:
+    """Originals are moved as far as others, and as often, in voice and in harmony."""
+    songs = tuple(
+        made_song(name, tempo_bpm=110 + 3 * number, key=Key(number, "major"))
+        for number, name in enumerate("abcdefghijkl")
+    )
+    db = MashupDB(songs)
+    examples = generate(db, dict.fromkeys(CONDITIONS, 1500), seed=3, bars=1).examples
+    shares: dict[str, NDArray[np.float64]] = {}
+    asked: set[int] = set()
+    for condition in CONDITIONS:
+        chosen = [example for example in examples if example.condition == condition]
+        asked |= {use.semitones for example in chosen for use in example.stems}
+        moved = [[s.semitones for s in example_sounds(e, db)[:2]] for e in chosen]
+        counts = [
+            np.bincount(np.array(one) + MOST_SHIFT, minlength=2 * MOST_SHIFT + 1)
+            for one in zip(*moved, strict=True)
+        ]
+        shares[condition] = np.array(counts) / len(chosen)
+        assert shares[condition].shape == (2, 2 * MOST_SHIFT + 1)
+    assert asked == set(range(-MOST_SHIFT, MOST_SHIFT + 1))
+    for condition in CONDITIONS[1:]:
+        apart = np.abs(shares[condition] - shares["original"]).sum(axis=1) / 2
+        assert apart.max() < 0.08, condition
 
 
 @pytest.mark.parametrize("offset_s", [-0.4, 0.25])
