@@ -42,7 +42,7 @@ from engine.training.mix_nets.run import small_net
 #: Runs of a way that has everything at hand; the median counts.
 _REPEATS: Final = 15
 _BY_FEATURES: Final = ("random", "chroma", "automashupper-tool", "automashupper", "fit")
-_BY_SOUND: Final[tuple[NetKind, ...]] = ("premixnet", "postmixnet")
+_MIX_NETS: Final[tuple[NetKind, ...]] = ("premixnet", "postmixnet")
 
 
 def question(songs: Sequence[EvaluationSong], count: int) -> tuple[Passage, Gallery, float]:
@@ -126,8 +126,8 @@ def main() -> None:
             ranker = load_ranker(name)
             gallery.scores(vocal, ranker)
             rows.append((name, seconds(lambda r=ranker: gallery.scores(vocal, r), _REPEATS)))  # type: ignore[misc]
-        for kind in _BY_SOUND:
-            ranker = mix_ranker(kind, given.library)
+        listeners = {kind: mix_ranker(kind, given.library) for kind in _MIX_NETS}
+        for kind, ranker in {**listeners, "stem-jepa": load_ranker("stem-jepa")}.items():
             first = seconds(lambda r=ranker: gallery.scores(vocal, r))  # type: ignore[misc]
             rows.append((f"{kind}, at first sight", first))
             rows.append((f"{kind}, again", seconds(lambda r=ranker: gallery.scores(vocal, r), 3)))  # type: ignore[misc]

@@ -5,8 +5,9 @@ in one of the transpositions that suit it best by the towers, over the drums of 
 good or not, so its target is one half (label smoothing for outliers, LSRO, as in PreMixNet's
 training). A *broken* group is an original in which one axis is wrong: the bed in another key, the
 bed or the drums early or late by quarters of a beat up to two beats, the bed's bars in another
-order; or a foreign bed in a key that does not suit it. Changes that leave a bed nearly as it was
-count for nothing. At times a group has no drums.
+order; or a foreign bed in any transposition and half a beat to one and a half off, which is wrong
+in time whatever its key. Changes that leave a bed nearly as it was count for nothing. At times a
+group has no drums.
 """
 
 from __future__ import annotations
