@@ -46,6 +46,9 @@ def train(
         list[Path],
         typer.Option(metavar="DIR", help="Multitrack songs, MIDI songs, or a library; repeatable."),
     ],
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="More folders of --data.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The checkpoint; MODEL.safetensors.")
     ] = None,
@@ -79,7 +82,7 @@ def train(
     _check_meant(model, lsro=lsro, mended=mended, limit_songs=limit_songs)
     request = TrainRequest(
         model=model,
-        data=_each_once(data),
+        data=_each_once([*data, *(more or [])]),
         out=_checked(out or Path(f"{model}.safetensors")),
         epochs=epochs,
         minutes=minutes,

@@ -75,6 +75,20 @@ def test_options_reach_the_trainer(
     assert again.document["notes"] == ["a note"]
 
 
+@pytest.mark.parametrize(
+    "given", [("--data", "a", "b", "--data", "c"), ("--data", "a", "--data", "c", "b", "a")]
+)
+def test_several_folders_follow_one_data(
+    dawlink: Command, asked: list[TrainRequest], tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    data = [word if word == "--data" else tmp_path / word for word in given]
+    ran = dawlink("train", "premixnet", *data, "--out", tmp_path / "x.safetensors")
+    assert ran.code == 0, ran.err
+    assert asked[0].data == (tmp_path / "a", tmp_path / "c", tmp_path / "b")
+    alone = dawlink("train", "premixnet", tmp_path / "a", "--json")
+    assert "--data" in refused(alone, 2, "usage")["message"]
+
+
 def test_sigterm_ends_what_comes_before_the_training_too(
     dawlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
