@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.evaluation.corpus import EvaluationSong, Passage
 from engine.evaluation.gallery import Gallery, Stopwatch
-from engine.evaluation.ranks import Ranks, rank_of
+from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Curve, Task, task_of
 from engine.evaluation.windows import (
     LEAST_ACTIVITY,
@@ -108,9 +108,8 @@ def _curves(
 
 
 def _ranks(asked: Sequence[tuple[EvaluationSong, Role, int]], table: NDArray[np.float64]) -> Ranks:
-    return Ranks(
-        songs=tuple(song.id for song, _, _ in asked),
-        roles=tuple(role for _, role, _ in asked),
-        rank=np.array([rank_of(scores, table.shape[1] // 2) for scores in table]),
-        candidates=np.full(len(asked), table.shape[1], dtype=np.int64),
+    return Ranks.of_scores(
+        [song.id for song, _, _ in asked],
+        [role for _, role, _ in asked],
+        ((scores, table.shape[1] // 2) for scores in table),
     )

@@ -30,7 +30,7 @@ from engine.evaluation.axes import (
 )
 from engine.evaluation.corpus import EvaluationSong, Passage
 from engine.evaluation.gallery import AS_IS, Stopwatch, clip_of, pool_of
-from engine.evaluation.ranks import Ranks, rank_of
+from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import AxisResult, Task, task_of
 from engine.evaluation.windows import QUARTERS_PER_BEAT, window_at, windows_of
 from engine.models.pool import RolePool
@@ -151,7 +151,7 @@ def _windows(songs: Sequence[EvaluationSong]) -> list[tuple[EvaluationSong, Pass
 def _triples(
     trials: Sequence[_Trial], ranker: Ranker, watch: Stopwatch, seed: int
 ) -> tuple[Ranks, list[AxisResult]]:
-    ranks: list[float] = []
+    matched: list[NDArray[np.float64]] = []
     own: dict[str, list[float]] = {}
     against: dict[str, list[NDArray[np.float64]]] = {}
     for number, trial in enumerate(trials):
@@ -161,14 +161,10 @@ def _triples(
             own.setdefault(kind, []).append(float(scores[0]))
             against.setdefault(kind, []).append(scores[1:])
             if kind == "matched":
-                ranks.append(rank_of(scores, 0))
+                matched.append(scores)
     songs = tuple(trial.original.song.id for trial in trials)
-    answers = Ranks(
-        songs=songs,
-        roles=("harmonic+drums",) * len(trials),
-        rank=np.array(ranks),
-        candidates=np.full(len(trials), 1 + MATCHED, dtype=np.int64),
-    )
+    roles = ("harmonic+drums",) * len(trials)
+    answers = Ranks.of_scores(songs, roles, ((scores, 0) for scores in matched))
     return answers, [
         axis_result(f"triple: {kind}", np.array(own[kind]), np.stack(table), songs, seed)
         for kind, table in against.items()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage
 from engine.evaluation.gallery import Gallery, Stopwatch
-from engine.evaluation.ranks import Ranks, rank_of
+from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Task, task_of
 from engine.evaluation.windows import LEAST_ACTIVITY, window_at
 from engine.models.ranker import Ranker
@@ -162,12 +162,8 @@ def _tables(
 def _ranks(pairs: Sequence[_Pair], batches: NDArray[np.int64], table: NDArray[np.float64]) -> Ranks:
     """The rank of every pair's own answer in every batch."""
     asked = [pairs[i] for i in batches.ravel().tolist()]
-    ranks = [
-        rank_of(table[pair, batch], place) for batch in batches for place, pair in enumerate(batch)
-    ]
-    return Ranks(
-        songs=tuple(pair.query.song_id for pair in asked),
-        roles=tuple(pair.answer.role for pair in asked),
-        rank=np.array(ranks),
-        candidates=np.full(len(asked), batches.shape[1], dtype=np.int64),
+    return Ranks.of_scores(
+        [pair.query.song_id for pair in asked],
+        [pair.answer.role for pair in asked],
+        ((table[pair, batch], place) for batch in batches for place, pair in enumerate(batch)),
     )

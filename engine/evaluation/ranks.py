@@ -2,13 +2,15 @@
 
 The rank of the right answer is one plus the number of candidates that score higher, and a half for
 each that scores the same: a model that cannot tell them apart gets the middle. R@k is the share of
-ranks up to k; the normalised rank NR is rank / candidates, 0 is best, chance is about 0.5
-(Riou et al. 2024, "Stem-JEPA", section 4). Intervals are redrawn by song.
+right answers among the first k, where those that tie stand in random order: each counts as the
+chance that it is among them, so such a model has R@k = k / candidates. The normalised rank NR is
+rank / candidates, 0 is best, chance is about 0.5 (Riou et al. 2024, "Stem-JEPA", section 4).
+Intervals are redrawn by song.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.evaluation.bootstrap import Interval, SongBootstrap
 
-__all__ = ["Difference", "Ranks", "Summary", "chance", "compare", "rank_of", "summarise"]
+__all__ = ["Difference", "Ranks", "Summary", "chance", "compare", "summarise"]
 
 #: The k of R@k.
 TOPS: Final = (1, 5, 10)
@@ -32,16 +34,38 @@ class Ranks:
         roles: (queries,) role of the right answer.
         rank: (queries,) rank of the right answer [1, candidates], halves possible.
         candidates: (queries,) how many there were, the right one included.
+        tied: (queries,) how many others score the same as the right one.
     """
 
     songs: tuple[str, ...]
     roles: tuple[str, ...]
     rank: NDArray[np.float64]
     candidates: NDArray[np.int64]
+    tied: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if not len(self.songs) == len(self.roles) == self.rank.size == self.candidates.size:
+        sizes = {len(self.songs), len(self.roles)}
+        sizes |= {self.rank.size, self.candidates.size, self.tied.size}
+        if len(sizes) > 1:
             raise ValueError("ranks of different lists of queries")
+
+    @classmethod
+    def of_scores(
+        cls,
+        songs: Sequence[str],
+        roles: Sequence[str],
+        answers: Iterable[tuple[NDArray[np.float64], int]],
+    ) -> Ranks:
+        """Ranks by the scores of all candidates.
+
+        Args:
+            songs: (queries,) song of each query.
+            roles: (queries,) role of the right answer.
+            answers: (queries,) the (candidates,) scores, and the place of the right one.
+        """
+        counts = [_counts(scores, right) for scores, right in answers]
+        higher, tied, candidates = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+        return cls(tuple(songs), tuple(roles), 1.0 + higher + 0.5 * tied, candidates, tied)
 
     @property
     def normalised(self) -> NDArray[np.float64]:
@@ -49,8 +73,14 @@ class Ranks:
         return self.rank / self.candidates
 
     def hits(self, top: int) -> NDArray[np.float64]:
-        """(queries,) 1 where the right answer is among the first ``top``."""
-        return (self.rank <= top).astype(np.float64)
+        """(queries,) chance [0, 1] that the right answer is among the first ``top``.
+
+        Those that tie stand in random order; without ties it is 1 or 0.
+        """
+        higher = self.rank - 1.0 - 0.5 * self.tied
+        alike = 1.0 + self.tied
+        chances: NDArray[np.float64] = np.clip(top - higher, 0.0, alike) / alike
+        return chances
 
     def where(self, chosen: NDArray[np.bool_]) -> Ranks:
         """Some of the queries."""
@@ -60,6 +90,7 @@ class Ranks:
             tuple(self.roles[i] for i in index),
             self.rank[index],
             self.candidates[index],
+            self.tied[index],
         )
 
 
@@ -85,12 +116,6 @@ class Difference:
     r1_ci95: Interval
     mean_nr: float
     mean_nr_ci95: Interval
-
-
-def rank_of(scores: NDArray[np.float64], right: int) -> float:
-    """Rank of candidate ``right`` among all, ties counted as half."""
-    own = scores[right]
-    return 1.0 + float((scores > own).sum()) + 0.5 * float((scores == own).sum() - 1)
 
 
 def summarise(ranks: Ranks, *, seed: int = 0) -> Summary:
@@ -136,3 +161,9 @@ def chance(candidates: Sequence[int] | NDArray[np.int64]) -> dict[str, float]:
     expected = {f"r{top}": float(np.minimum(top / count, 1.0).mean()) for top in TOPS}
     middle = (count + 1) / (2 * count)
     return expected | {"mean_nr": float(middle.mean()), "median_nr": float(np.median(middle))}
+
+
+def _counts(scores: NDArray[np.float64], right: int) -> tuple[int, int, int]:
+    """How many candidates score higher than ``right``, how many others the same, and all."""
+    own = scores[right]
+    return int((scores > own).sum()), int((scores == own).sum()) - 1, scores.size

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage
 from engine.evaluation.gallery import ALL_TRANSPOSITIONS, AS_IS, Gallery, Stopwatch
-from engine.evaluation.ranks import Ranks, rank_of
+from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Task, task_of
 from engine.evaluation.windows import (
     LEAST_ACTIVITY,
@@ -282,12 +282,10 @@ def _mean_where(scores: NDArray[np.float64], sounding: NDArray[np.bool_]) -> NDA
 def _ranks(queries: Sequence[_Query], table: Iterable[NDArray[np.float64]]) -> Ranks:
     """Of the queries that more than one item competes for."""
     rows = [(q, scores) for q, scores in zip(queries, table, strict=True) if _is_open(q)]
-    ranks = [rank_of(scores[q.among], int(q.among[: q.right].sum())) for q, scores in rows]
-    return Ranks(
-        songs=tuple(query.song_id for query, _ in rows),
-        roles=tuple(query.role for query, _ in rows),
-        rank=np.array(ranks),
-        candidates=np.array([query.among.sum() for query, _ in rows], dtype=np.int64),
+    return Ranks.of_scores(
+        [query.song_id for query, _ in rows],
+        [query.role for query, _ in rows],
+        ((scores[q.among], int(q.among[: q.right].sum())) for q, scores in rows),
     )
 
 

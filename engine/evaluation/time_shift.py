@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.evaluation.corpus import EvaluationSong, Mixtures
 from engine.evaluation.gallery import Stopwatch
-from engine.evaluation.ranks import Ranks, rank_of
+from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Curve, Task, task_of
 from engine.models.ranker import Ranker
 from engine.models.song_reader import SongReader, sound_of
@@ -98,11 +98,10 @@ class _Table:
 
     def ranks(self) -> Ranks:
         """Ranks of no shift among all."""
-        return Ranks(
-            songs=tuple(song.id for song, _ in self.asked),
-            roles=tuple(role for _, role in self.asked),
-            rank=np.array([rank_of(row, row.size // 2) for row in self.rows]),
-            candidates=np.full(len(self.asked), self.rows.shape[1], dtype=np.int64),
+        return Ranks.of_scores(
+            [song.id for song, _ in self.asked],
+            [role for _, role in self.asked],
+            ((row, row.size // 2) for row in self.rows),
         )
 
     def curves(self, shifts_s: NDArray[np.float64]) -> list[Curve]:

@@ -3,13 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.evaluation.ranks import Ranks, chance, compare, rank_of, summarise
+from engine.evaluation.ranks import Ranks, chance, compare, summarise
 
 
 def ranks(*values: float, candidates: int = 10, songs: tuple[str, ...] | None = None) -> Ranks:
     names = songs or tuple(f"g{i}" for i in range(len(values)))
     counts = np.full(len(values), candidates, dtype=np.int64)
-    return Ranks(names, ("bass",) * len(values), np.array(values), counts)
+    return Ranks(names, ("bass",) * len(values), np.array(values), counts, np.zeros_like(counts))
+
+
+def ranked(scores: list[float], right: int) -> Ranks:
+    return Ranks.of_scores(("g0",), ("bass",), [(np.array(scores), right)])
 
 
 @pytest.mark.parametrize(
@@ -25,7 +29,44 @@ def ranks(*values: float, candidates: int = 10, songs: tuple[str, ...] | None = 
 def test_a_rank_counts_higher_scores_and_half_of_the_ties(
     scores: list[float], right: int, expected: float
 ) -> None:
-    assert rank_of(np.array(scores), right) == expected
+    found = ranked(scores, right)
+    assert found.rank.tolist() == [expected]
+    assert found.candidates.tolist() == [len(scores)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "right", "expected"),
+    [
+        ([0.9, 0.5, 0.1], 0, (1.0, 1.0, 1.0)),
+        ([0.9, 0.5, 0.1], 1, (0.0, 1.0, 1.0)),
+        ([0.5, 0.5, 0.1], 0, (1 / 2, 1.0, 1.0)),  # first or second
+        ([0.5, 0.5, 0.5], 2, (1 / 3, 2 / 3, 1.0)),  # first, second or third
+        ([0.9, 0.5, 0.5, 0.5], 1, (0.0, 1 / 3, 2 / 3)),  # second, third or fourth
+        ([0.9, 0.8, 0.7, 0.5, 0.5], 4, (0.0, 0.0, 0.0)),
+        ([-np.inf, 0.2, -np.inf], 0, (0.0, 1 / 2, 1.0)),
+    ],
+)
+def test_those_that_tie_are_among_the_first_k_in_part(
+    scores: list[float], right: int, expected: tuple[float, ...]
+) -> None:
+    found = ranked(scores, right)
+    assert [found.hits(top).item() for top in (1, 2, 3)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [3, 25, 600])
+def test_who_cannot_tell_anything_apart_has_the_figures_of_chance(count: int) -> None:
+    tied = Ranks.of_scores(("g0",), ("bass",), [(np.zeros(count), count // 2)])
+    found, expected = summarise(tied), chance([count])
+    for name, value in expected.items():
+        assert getattr(found, name) == pytest.approx(value), name
+
+
+def test_what_is_chosen_of_the_queries_keeps_its_ties() -> None:
+    both = Ranks.of_scores(
+        ("g0", "g1"), ("bass", "drums"), [(np.array([2.0, 1.0]), 0), (np.zeros(2), 0)]
+    )
+    assert both.where(np.array([False, True])).hits(1).tolist() == [0.5]
+    assert summarise(both).r1 == 0.75
 
 
 def test_a_summary_gives_the_textbook_figures() -> None:
@@ -46,12 +87,6 @@ def test_chance_is_k_of_n_and_the_middle() -> None:
     assert chance([3])["r5"] == 1.0
 
 
-def test_all_ties_give_the_middle_that_chance_expects() -> None:
-    count = 25
-    tied = [rank_of(np.zeros(count), i) for i in range(count)]
-    assert summarise(ranks(*tied, candidates=count)).mean_nr == pytest.approx((count + 1) / 50)
-
-
 def test_a_comparison_is_paired() -> None:
     better, worse = ranks(1, 2, 3, 4), ranks(2, 3, 4, 5)
     found = compare(better, worse)
@@ -68,4 +103,4 @@ def test_answers_to_other_queries_cannot_be_compared() -> None:
 
 def test_ranks_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="different lists"):
-        Ranks(("g0",), ("bass", "bass"), np.ones(2), np.ones(2, dtype=np.int64))
+        Ranks(("g0",), ("bass", "bass"), np.ones(2), *np.ones((2, 2), dtype=np.int64))

@@ -47,10 +47,10 @@ def test_a_perfect_ranker_is_always_right_within_the_role(stems: dict[str, Task]
 
 
 def test_right_song_but_wrong_stem_is_wrong(stems: dict[str, Task]) -> None:
-    """The oracle cannot tell the four stems of a song apart: their ranks are 2.5."""
+    """The oracle cannot tell the four stems of a song apart: their ranks are 2.5, first by a quarter."""
     oracle = stems["stems"].results[0].overall
     assert oracle.mean_nr == pytest.approx(2.5 / 24)
-    assert oracle.r1 == 0.0
+    assert oracle.r1 == 0.25
     assert oracle.r5 == 1.0
 
 
@@ -108,7 +108,8 @@ def test_a_model_of_whole_songs_answers_once_as_published() -> None:
     constant, reader, oracle = tasks["stems"].results
     assert [r.model for r in tasks["stems"].results] == ["constant", "reader", "oracle"]
     assert reader.overall.r1 == 1.0
-    assert (constant.overall.r1, oracle.overall.r1) == (0.0, 0.0)
+    assert constant.overall.r1 == pytest.approx(1 / 12)  # the lot of twelve items
+    assert oracle.overall.r1 == 0.25  # one of its song's four parts, by lot
     assert reader.overall.queries == oracle.overall.queries == 12
     alone = stem_tasks(songs, HeardMixtures(), [Reader()], seed=0)
     assert alone[0].results[0].overall.r1 == 1.0
