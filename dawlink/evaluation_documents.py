@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from dawlink.documents import Document
 
 if TYPE_CHECKING:
+    from engine.evaluation.accuracy import Accuracy
     from engine.evaluation.bootstrap import Interval
     from engine.evaluation.ranks import Summary
-    from engine.evaluation.report import Curve, ModelResult, Report
+    from engine.evaluation.report import Curve, ModelResult, Report, Task
 
 __all__ = ["report_document"]
 
@@ -28,7 +29,7 @@ def report_document(report: Report) -> Document:
         "protocol": report.protocol,
         "seed": report.seed,
         "items": headline.items,
-        "results": [_result_document(result) for result in headline.results],
+        "results": [_result_document(headline, result) for result in headline.results],
         "chance": headline.chance,
         "songs": list(report.songs),
         "notes": list(report.notes),
@@ -38,16 +39,18 @@ def report_document(report: Report) -> Document:
                 "about": task.about,
                 "items": task.items,
                 "chance": task.chance,
-                "results": [_result_document(result) for result in task.results],
+                "results": [_result_document(task, result) for result in task.results],
             }
             for task in report.tasks
         ],
     }
 
 
-def _result_document(result: ModelResult) -> Document:
+def _result_document(task: Task, result: ModelResult) -> Document:
     document: Document = {"model": result.model, **_summary_document(result.overall)}
     document["per_role"] = _summaries(result.per_role)
+    if task.has_threshold:
+        document["accuracy"] = _accuracy_document(result.accuracy)
     document["scored_per_s"] = round(result.scored_per_s, 1)
     if result.strata:
         document["strata"] = _summaries(result.strata)
@@ -63,6 +66,11 @@ def _result_document(result: ModelResult) -> Document:
     if result.curves:
         document["curves"] = [_curve_document(curve) for curve in result.curves]
     return document
+
+
+def _accuracy_document(accuracy: Accuracy | None) -> Document | None:
+    """None for models whose score is no probability."""
+    return None if accuracy is None else {**asdict(accuracy), "ci95": _ends(accuracy.ci95)}
 
 
 def _curve_document(curve: Curve) -> Document:

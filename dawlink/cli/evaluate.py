@@ -58,6 +58,8 @@ _COLUMNS = (
     "NR - baseline",
     "scored/s",
 )
+#: Of protocols that have a threshold; the last column, empty for scores that are no probabilities.
+_ACCURACY = "accuracy"
 
 
 SEPARATED_NOTE = (
@@ -250,7 +252,7 @@ def _write(report: Report, document: Document, out: Path) -> list[Path]:
     from engine.evaluation.plots import draw_report
 
     lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows([_COLUMNS, *_rows(report)])
+    csv.writer(lines, lineterminator="\n").writerows([_columns(report), *_rows(report)])
     tables = [out / f"{report.protocol}.json", out / f"{report.protocol}.csv"]
     text = dumps({"schema": JSON_SCHEMA, **document}, ensure_ascii=False, indent=2)
     write_whole(tables[0], text + "\n")
@@ -259,7 +261,7 @@ def _write(report: Report, document: Document, out: Path) -> list[Path]:
 
 
 def _print(report: Report, written: Sequence[Path]) -> None:
-    print_table(_COLUMNS, _rows(report))
+    print_table(_columns(report), _rows(report))
     for task in report.tasks:
         if task.results[0].axes:
             names = [result.model for result in task.results]
@@ -273,6 +275,10 @@ def _print(report: Report, written: Sequence[Path]) -> None:
         emit_text(f"wrote {path}")
 
 
+def _columns(report: Report) -> tuple[str, ...]:
+    return (*_COLUMNS, _ACCURACY) if report.tasks[0].has_threshold else _COLUMNS
+
+
 def _rows(report: Report) -> list[tuple[object, ...]]:
     return [row for task in report.tasks for row in _task_rows(task)]
 
@@ -280,11 +286,21 @@ def _rows(report: Report) -> list[tuple[object, ...]]:
 def _task_rows(task: Task) -> list[tuple[object, ...]]:
     first = task.results[0].overall
     rows: list[tuple[object, ...]] = [
-        (task.name, first.queries, first.songs, result.model, *_figures(result))
+        (
+            task.name,
+            first.queries,
+            first.songs,
+            result.model,
+            *_figures(result),
+            *_share(task, result),
+        )
         for result in task.results
     ]
     lots = [f"{task.chance[name]:.3f}" for name in ("r1", "r5", "r10", "mean_nr", "median_nr")]
-    return [*rows, (task.name, first.queries, first.songs, "(chance)", *lots, "", "")]
+    lots += ["", ""]
+    if task.has_threshold:
+        lots.append(f"{task.chance[_ACCURACY]:.3f}")
+    return [*rows, (task.name, first.queries, first.songs, "(chance)", *lots)]
 
 
 def _figures(result: ModelResult) -> tuple[object, ...]:
@@ -301,6 +317,13 @@ def _figures(result: ModelResult) -> tuple[object, ...]:
         gap,
         f"{result.scored_per_s:.0f}",
     )
+
+
+def _share(task: Task, result: ModelResult) -> tuple[str, ...]:
+    if not task.has_threshold:
+        return ()
+    found = result.accuracy
+    return ("" if found is None else f"{found.share:.3f} {_range(found.ci95)}".rstrip(),)
 
 
 def _range(interval: Interval) -> str:

@@ -2,9 +2,10 @@
 
 Pairs of a vocal window with the harmony or the drums of its own bars are compared with copies in
 which one thing is wrong: the harmony a semitone up or down, either stem a part of a beat early or
-late, or a beat or two, and the same bars of the same stem in rotated order, which leaves key,
-sound and groove as they are and puts the wrong chords under the tune. Windows lie a bar or more
-inside their song, so no copy begins or ends in silence. One score per pair; an axis is solved when
+late, or a beat or two, either stem in a tempo of its own from the common first downbeat on, and
+the same bars of the same stem in rotated order, which leaves key, sound and groove as they are and
+puts the wrong chords under the tune. Windows lie a bar or more inside their song, so no copy begins
+or ends in silence. One score per pair; an axis is solved when
 originals score higher (area under the ROC curve 1), not heard at 0.5.
 """
 
@@ -24,6 +25,7 @@ from engine.evaluation.report import AxisResult
 from engine.evaluation.windows import (
     LEAST_ACTIVITY,
     QUARTERS_PER_BEAT,
+    at_tempo,
     bars_rotated,
     starts_of,
     transposed,
@@ -46,6 +48,10 @@ WINDOW_BARS: Final = 8
 #: Bars of the song before and after every window: nothing is moved further.
 ROOM_BARS: Final = 1
 
+#: Tempi of a stem over the vocal's: three beats off after eight bars. A fifth off, as the furthest
+#: matched partners are before they are stretched, would need more bars than :data:`ROOM_BARS`.
+_TEMPI: Final = (0.9, 1.1)
+
 _Alteration = Callable[[EvaluationSong, Role, int], Passage]
 
 
@@ -65,11 +71,16 @@ def _rotated(bars: int) -> _Alteration:
     return lambda song, role, bar: bars_rotated(window_at(song.stems[role], bar, WINDOW_BARS), bars)
 
 
+def _unstretched(ratio: float) -> _Alteration:
+    return lambda song, role, bar: at_tempo(song.stems[role], bar, WINDOW_BARS, ratio=ratio)
+
+
 _TIMING: Final[dict[str, tuple[_Alteration, ...]]] = {
     "quarter beat": (_late(1), _late(-1)),
     "half beat": (_late(2), _late(-2)),
     "one beat": (_late(QUARTERS_PER_BEAT), _late(-QUARTERS_PER_BEAT)),
     "two beats": (_late(2 * QUARTERS_PER_BEAT), _late(-2 * QUARTERS_PER_BEAT)),
+    "tempo": tuple(_unstretched(ratio) for ratio in _TEMPI),
 }
 #: Alterations by role and axis.
 _AXES: Final[dict[Role, dict[str, tuple[_Alteration, ...]]]] = {

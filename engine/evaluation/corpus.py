@@ -26,7 +26,7 @@ from engine.errors import LibraryUnusable, UnusableInput
 from engine.files import write_whole
 from engine.models.audio_source import Sound
 from engine.sounds import on_beats, stem_recording, sum_recording
-from engine.theory import STORED_ROLES, Role
+from engine.theory import STORED_ROLES, Key, Role
 
 if TYPE_CHECKING:
     from engine.audio.waveform import Waveform
@@ -92,6 +92,8 @@ class EvaluationSong:
         beats_per_bar: metre.
         stems: whole stems by role: the parts, and the sum ``harmonic``.
         parts: the roles that the song is made of; none of them contains another.
+        tempo_bpm: as the library has it.
+        key: None when it has none.
     """
 
     id: str
@@ -99,6 +101,8 @@ class EvaluationSong:
     beats_per_bar: int
     stems: Mapping[Role, Passage]
     parts: tuple[Role, ...]
+    tempo_bpm: float
+    key: Key | None
 
 
 class Mixtures(Protocol):
@@ -141,7 +145,17 @@ def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[Evaluat
             )
             for role, stem in stems.items()
         }
-        songs.append(EvaluationSong(song_id, row.title, row.beats_per_bar, passages, parts))
+        songs.append(
+            EvaluationSong(
+                song_id,
+                row.title,
+                row.beats_per_bar,
+                passages,
+                parts,
+                tempo_bpm=row.tempo.bpm,
+                key=row.key.key,
+            )
+        )
     if not songs:
         raise UnusableInput(
             "There is no song with two or more stems that sound.",

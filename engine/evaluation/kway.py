@@ -1,10 +1,11 @@
 """P2, K-way: which of K short accompaniments, one per song, goes with this one?
 
 Ciranni et al. 2025, "COCOLA", and the test of its successors: windows of about five seconds from K
-different songs, each split into two disjoint parts; the answer is the best of K. Here a window is
-two bars (four to five seconds at usual tempi) on the beat grid, so songs of any tempo meet. The
-candidate is a stem or the harmonic sum, as the library holds them; the query is a random submix of
-the song's other parts. Pairs are drawn once and scored each against each; batches of K songs are
+different songs, each split into two disjoint random submixes; the answer is the best of K. Here a
+window is two bars (four to five seconds at usual tempi) on the beat grid, so songs of any tempo
+meet. The candidate is a stem or the harmonic sum, as the library holds them, since every model is
+asked for a role and a submix across roles has none; the query is a random submix of the song's
+other parts. Pairs are drawn once and scored each against each; batches of K songs are
 then drawn from that table, so a thousand batches cost no more than one.
 """
 

@@ -8,6 +8,7 @@ with any colour vision can tell apart); grey dashes are chance.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -77,11 +78,15 @@ def _colour(number: int) -> str:
 
 
 def _ranks_figure(report: Report) -> Figure:
-    """A row per task: R@1, R@5, R@10 on the left, mean normalised rank on the right."""
+    """A row per task: R@k and accuracy on the left, mean normalised rank on the right."""
     figure = _figure(0.6 + 2.0 * len(report.tasks))
     grid = figure.subplots(len(report.tasks), 2, squeeze=False, width_ratios=(2, 1))
     for row, task in enumerate(report.tasks):
-        _draw_measures(grid[row][0], task, ("r1", "r5", "r10"), ("R@1", "R@5", "R@10"))
+        measures, labels = ["r1", "r5", "r10"], ["R@1", "R@5", "R@10"]
+        if task.has_threshold:
+            measures.append("accuracy")
+            labels.append("accuracy at 0.5")
+        _draw_measures(grid[row][0], task, measures, labels)
         _draw_measures(grid[row][1], task, ("mean_nr",), ("mean NR (0 is best)",))
         first = task.results[0].overall
         title = f"{task.name}: {first.queries} queries of {first.songs} songs, 95 % by song"
@@ -93,15 +98,10 @@ def _ranks_figure(report: Report) -> Figure:
 def _draw_measures(axes: Axes, task: Task, measures: Sequence[str], labels: Sequence[str]) -> None:
     width = _BARS_WIDTH / len(task.results)
     for number, result in enumerate(task.results):
-        values = {
-            "r1": result.overall.r1,
-            "r5": result.overall.r5,
-            "r10": result.overall.r10,
-            "mean_nr": result.overall.mean_nr,
-        }
+        figures = _figures(result)
         places = [i + width * (number - (len(task.results) - 1) / 2) for i in range(len(measures))]
-        heights = [values[m] for m in measures]
-        whiskers = _whiskers(heights, [result.overall.ci95[m] for m in measures])
+        heights = [figures[m][0] for m in measures]
+        whiskers = _whiskers(heights, [figures[m][1] for m in measures])
         axes.bar(places, heights, width, color=_colour(number), label=result.model)
         axes.errorbar(places, heights, whiskers, fmt="none", ecolor="#22262b", elinewidth=0.8)
     for place, measure in enumerate(measures):
@@ -110,6 +110,16 @@ def _draw_measures(axes: Axes, task: Task, measures: Sequence[str], labels: Sequ
     axes.set_xticks(range(len(labels)), labels, fontsize=8)
     axes.set_ylim(0, 1)
     axes.tick_params(axis="y", labelsize=7)
+
+
+def _figures(result: ModelResult) -> dict[str, tuple[float, Interval]]:
+    """Every measure with its interval; NaN, which draws no bar, where a model has none."""
+    overall = result.overall
+    found = {name: (getattr(overall, name), interval) for name, interval in overall.ci95.items()}
+    accuracy = result.accuracy
+    unknown = (math.nan, Interval(math.nan, math.nan))
+    found["accuracy"] = unknown if accuracy is None else (accuracy.share, accuracy.ci95)
+    return found
 
 
 def _whiskers(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:

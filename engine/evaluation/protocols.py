@@ -102,16 +102,21 @@ def evaluate(
             f"{'This song contains' if len(songs) == 1 else f'These {len(songs)} songs contain'} "
             f"nothing that the {protocol} protocol can test.",
             hint="It needs two songs or more, kway of one metre; huang and alignment need vocals "
-            "in one of them, and songs of ten and of twenty bars.",
+            "in one of them, and songs of ten and of twenty bars; huang needs songs that are near "
+            "each other in tempo and key.",
             code="no_items",
         )
     titles = tuple(song.title for song in songs)
-    notes = (*_left_out(protocol, songs), *_few(tasks))
+    notes = (*_left_out(protocol, songs, tasks), *_few(tasks))
     return Report(protocol, titles, tuple(tasks), notes, seed)
 
 
-def _left_out(protocol: Protocol, songs: Sequence[EvaluationSong]) -> tuple[str, ...]:
-    """Songs that no question is about."""
+def _left_out(
+    protocol: Protocol, songs: Sequence[EvaluationSong], tasks: Sequence[Task]
+) -> tuple[str, ...]:
+    """Songs that no question is about, and vocals that nothing is matched with."""
+    if protocol == "huang":
+        return _unmatched(songs, tasks[0].results[0].overall.queries)
     if protocol != "kway":
         return ()
     from engine.evaluation.kway import of_one_metre
@@ -122,6 +127,16 @@ def _left_out(protocol: Protocol, songs: Sequence[EvaluationSong]) -> tuple[str,
         return ()
     are = "1 song of another metre takes" if count == 1 else f"{count} songs of other metres take"
     return (f"{are} no part: kway asks those with {asked[0].beats_per_bar} beats in a bar.",)
+
+
+def _unmatched(songs: Sequence[EvaluationSong], asked: int) -> tuple[str, ...]:
+    from engine.evaluation.axes import originals_of
+
+    count = sum(len(originals_of(song)) for song in songs) - asked
+    if not count:
+        return ()
+    have = "1 vocal window has" if count == 1 else f"{count} vocal windows have"
+    return (f"{have} no harmony or drums of about its tempo and key to be matched with.",)
 
 
 def _few(tasks: Sequence[Task]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.evaluation.accuracy import Accuracy
 from engine.evaluation.bootstrap import Interval
 from engine.evaluation.gallery import Stopwatch
 from engine.evaluation.ranks import Difference, Ranks, Summary, chance, compare, summarise
@@ -70,7 +71,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class ModelResult:
-    """One model in one task."""
+    """One model in one task; no ``accuracy`` where there is no threshold, or no probability."""
 
     model: str
     overall: Summary
@@ -80,6 +81,7 @@ class ModelResult:
     against_baseline: Difference | None = None
     axes: tuple[AxisResult, ...] = ()
     curves: tuple[Curve, ...] = ()
+    accuracy: Accuracy | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,11 @@ class Task:
     items: int
     chance: Mapping[str, float]
     results: tuple[ModelResult, ...]
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether models whose score is a probability have an accuracy."""
+        return "accuracy" in self.chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +130,7 @@ def task_of(
     strata: Mapping[str, NDArray[np.bool_]] | None = None,
     axes: Mapping[str, Sequence[AxisResult]] | None = None,
     curves: Mapping[str, Sequence[Curve]] | None = None,
+    accuracies: Mapping[str, Accuracy | None] | None = None,
 ) -> Task:
     """Summarise the answers of every model.
 
@@ -136,6 +144,7 @@ def task_of(
         strata: named subsets of the queries, (queries,) bool each.
         axes: by model, where the protocol has them.
         curves: by model, where the protocol has them.
+        accuracies: by model, where the protocol has a threshold.
     """
     baseline = answers.get(BASELINE)
     results = [
@@ -150,10 +159,13 @@ def task_of(
             else compare(ranks, baseline, seed=seed),
             axes=tuple((axes or {}).get(model, ())),
             curves=tuple((curves or {}).get(model, ())),
+            accuracy=(accuracies or {}).get(model),
         )
         for model, ranks in answers.items()
     ]
     expected = chance(next(iter(answers.values())).candidates)
+    if accuracies is not None:
+        expected["accuracy"] = 0.5
     return Task(name, about, items, expected, tuple(results))
 
 

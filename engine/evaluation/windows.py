@@ -3,7 +3,9 @@
 Everything happens on features. A shift by part of a beat is read in quarter beats, which three
 onset steps and one log-frequency frame fill exactly; the chroma of a beat that straddles two is
 folded anew from its log-frequency frames (the weighted mean of two chromas would be smoother than
-any measured one, and score better for it), and its levels are weighted means of power.
+any measured one, and score better for it), and its levels are weighted means of power. A stem in
+another tempo is read so too: the frame that sounds in the middle of each, attacks in the step they
+are nearest to.
 Transposition rolls chroma and moves log-frequency rows, so what an alteration costs is the music
 and not a stretcher's artefact.
 """
@@ -11,6 +13,7 @@ and not a stretcher's artefact.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -25,9 +28,11 @@ from engine.analysis.records import (
     STEPS_PER_BEAT,
 )
 from engine.evaluation.corpus import Passage
+from engine.models.audio_source import Sound
 
 __all__ = [
     "QUARTERS_PER_BEAT",
+    "at_tempo",
     "bars_rotated",
     "chroma_of",
     "harmonic_stillness",
@@ -84,6 +89,31 @@ def window_at(passage: Passage, bar: int, bars: int, *, late_quarters: int = 0) 
     nearest = active[:-1] if 2 * part <= QUARTERS_PER_BEAT else active[1:]
     rows = _between(rows, part, loudest=_loudest_cell(passage))
     return replace(passage, id=name, rows=rows, active=nearest, sound=sound)
+
+
+def at_tempo(passage: Passage, bar: int, bars: int, *, ratio: float) -> Passage:
+    """``bars`` bars in which the passage, from its bar ``bar`` on, keeps a tempo of its own.
+
+    Its downbeat is the first one; then it runs away, a beat every ``1 / (ratio - 1)`` beats. What
+    lies after the passage's end is silent.
+
+    Args:
+        passage: whole bars.
+        bar: of the passage.
+        bars: that are heard.
+        ratio: its tempo over that of what it is heard with.
+    """
+    first, beats = bar * passage.beats_per_bar, bars * passage.beats_per_bar
+    rows, active = _padded(passage, first, math.ceil(beats * ratio) + 1)
+    middles = ((np.arange(beats) + 0.5) * ratio).astype(np.int64)
+    edges = first + ratio * np.arange(beats + 1, dtype=np.float64)
+    return replace(
+        passage,
+        id=f"{passage.id}@{bar}:{bars}x{ratio:g}",
+        rows=_resampled(rows, beats, ratio, loudest=_loudest_cell(passage)),
+        active=active[middles],
+        sound=passage.sound and _sound_at(passage.sound, edges),
+    )
 
 
 def looped_at(passage: Passage, bar: int, bars: int) -> Passage:
@@ -191,3 +221,43 @@ def _between(rows: NDArray[np.void], part: int, *, loudest: int) -> NDArray[np.v
     power = np.square(rows["bands"].astype(np.float64))
     result["bands"] = np.sqrt((1 - share) * power[:-1] + share * power[1:])
     return result
+
+
+def _resampled(
+    rows: NDArray[np.void], beats: int, ratio: float, *, loudest: int
+) -> NDArray[np.void]:
+    """(beats,) rows of music that runs ``ratio`` times as fast."""
+    result = np.zeros(beats, dtype=BEAT_ROW)
+    frames = rows["logfreq"].reshape(rows.size * LOGFREQ_FRAMES, -1)
+    middles = ((np.arange(beats * LOGFREQ_FRAMES) + 0.5) * ratio).astype(np.int64)
+    result["logfreq"] = frames[middles].reshape(beats, LOGFREQ_FRAMES, -1)
+    steps = rows["onsets"].reshape(rows.size * STEPS_PER_BEAT, -1)
+    moved = _steps_moved(steps, beats * STEPS_PER_BEAT, ratio)
+    result["onsets"] = moved.reshape(beats, STEPS_PER_BEAT, -1)
+    result["chroma"] = chroma_of(result["logfreq"], loudest=loudest)
+    power = np.square(rows["bands"].astype(np.float64))
+    total = np.concatenate([np.zeros((1, power.shape[1])), np.cumsum(power, axis=0)])
+    edges = np.arange(beats + 1) * ratio
+    upto = [np.interp(edges, np.arange(rows.size + 1), band) for band in total.T]
+    result["bands"] = np.sqrt(np.maximum(np.diff(upto, axis=1).T / ratio, 0.0))
+    return result
+
+
+def _steps_moved(steps: NDArray[np.uint8], count: int, ratio: float) -> NDArray[np.uint8]:
+    """(count, bands) onsets, each in the step that it is nearest to now.
+
+    Of two that meet the stronger counts; a step that none reaches is as quiet as its neighbours.
+    """
+    place = np.rint(np.arange(steps.shape[0]) / ratio).astype(np.int64)
+    kept = place < count
+    moved = np.zeros((count, steps.shape[1]), dtype=np.uint8)
+    np.maximum.at(moved, place[kept], steps[kept])
+    empty = np.setdiff1d(np.arange(1, count - 1), place)
+    moved[empty] = np.minimum(moved[empty - 1], moved[empty + 1])
+    return moved
+
+
+def _sound_at(sound: Sound, edges: NDArray[np.float64]) -> Sound:
+    """A sound whose beats begin and end at ``edges`` [its own beats]."""
+    moments_s = np.array([sound.window(float(edge), 1).spans_s[0, 0] for edge in edges])
+    return replace(sound, spans_s=np.stack([moments_s[:-1], moments_s[1:]], axis=1))

@@ -20,7 +20,7 @@ FIGURES = {"r1", "r5", "r10", "mean_nr", "median_nr"}
 def edges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows may reach to the edges of their songs, which are of eight bars here."""
     monkeypatch.setattr("engine.evaluation.axes.ROOM_BARS", 0)
-    monkeypatch.setattr("engine.evaluation.huang.ROOM_BARS", 0)
+    monkeypatch.setattr("engine.evaluation.triples.ROOM_BARS", 0)
 
 
 def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path: Path) -> None:
@@ -40,6 +40,7 @@ def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path
     names = [task["name"] for task in document["tasks"]]
     assert names[:3] == ["stems", "stems-of-role", "vocals-harmonic-8-key-known"]
     assert document["chance"]["r1"] == pytest.approx(1 / 12)
+    assert "accuracy" not in document["results"][0]
     assert "stems (3)" in document["notes"][0]
     assert "Fewer than 10 songs" in ran.err
 
@@ -47,7 +48,7 @@ def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path
 @pytest.mark.usefixtures("edges")
 def test_a_person_gets_one_table_and_the_folder_holds_it(filled: Command, tmp_path: Path) -> None:
     out = tmp_path / "tables"
-    models = ("--models", "random,chroma,automashupper")
+    models = ("--models", "random,automashupper,fit")
     ran = filled("evaluate", "--protocol", "huang", *models, "--cache", tmp_path, "--out", out)
     assert ran.code == 0, ran
     assert "(chance)" in ran.out
@@ -57,9 +58,20 @@ def test_a_person_gets_one_table_and_the_folder_holds_it(filled: Command, tmp_pa
     document = json.loads((out / "huang.json").read_text(encoding="utf-8"))
     assert document["schema"] == 1
     rows = list(csv.DictReader((out / "huang.csv").read_text(encoding="utf-8").splitlines()))
-    assert [row["model"] for row in rows] == ["random", "chroma", "automashupper", "(chance)"]
+    assert [row["model"] for row in rows] == ["random", "automashupper", "fit", "(chance)"]
     for result, row in zip(document["results"], rows, strict=False):
         assert row["mean NR"].startswith(f"{result['mean_nr']:.3f} ")
+    random, rules, fit = (result["accuracy"] for result in document["results"])
+    assert random is rules is None  # no probabilities
+    assert set(fit) == {"share", "ci95", "originals", "unmatched"}
+    assert fit["share"] == pytest.approx((fit["originals"] + fit["unmatched"]) / 2)
+    assert document["chance"]["accuracy"] == 0.5
+    assert [row["accuracy"].split(" ")[0] for row in rows] == [
+        "",
+        "",
+        f"{fit['share']:.3f}",
+        "0.500",
+    ]
 
 
 @pytest.mark.usefixtures("edges")
@@ -115,9 +127,8 @@ def test_one_song_has_no_interval(own: Command, music: Music, tmp_path: Path) ->
     assert "nan" not in ran.out
 
 
-@pytest.mark.usefixtures("edges")
 def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> None:
-    arguments = ("--protocol", "huang", "--models", "random", "--cache", tmp_path, "--json")
+    arguments = ("--protocol", "kway", "--models", "random", "--cache", tmp_path, "--json")
     ran = filled("evaluate", *arguments, "--limit-songs", 2)
     assert len(ran.document["songs"]) == 2
 

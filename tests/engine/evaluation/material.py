@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.evaluation.corpus import EvaluationSong, Passage
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Fit, Search
-from engine.theory import Role
+from engine.theory import Key, Role
 from tests.engine import pools
 
 PARTS: tuple[Role, ...] = ("vocals", "drums", "bass", "other")
@@ -32,7 +32,10 @@ def passage(
 
 
 def song(number: int, *, bars: int = 32, parts: tuple[Role, ...] = PARTS) -> EvaluationSong:
-    """All stems of song ``number`` share a level that no other song has, and differ otherwise."""
+    """All stems of song ``number`` share a level that no other song has, and differ otherwise.
+
+    It is a beat a minute faster and said to be a semitone higher than the song before.
+    """
     stems: dict[Role, Passage] = {}
     sums: tuple[Role, ...] = ("harmonic",) if {"bass", "other"} & set(parts) else ()
     for place, role in enumerate((*parts, *sums)):
@@ -44,7 +47,15 @@ def song(number: int, *, bars: int = 32, parts: tuple[Role, ...] = PARTS) -> Eva
             seed=100 * number + place,
             level=0.1 + 0.01 * number,
         )
-    return EvaluationSong(f"g{number}", f"song {number}", 4, stems, parts)
+    return EvaluationSong(
+        f"g{number}",
+        f"song {number}",
+        4,
+        stems,
+        parts,
+        tempo_bpm=120.0 + number,
+        key=Key(number % 12, "major"),
+    )
 
 
 class SameLevelMixtures:

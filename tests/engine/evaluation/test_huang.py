@@ -12,6 +12,7 @@ from engine.evaluation.report import ModelResult
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures
 from engine.models.registry import load_ranker
+from engine.theory import Key
 from tests.engine.evaluation.material import Constant, Oracle, song
 
 
@@ -50,9 +51,9 @@ def test_a_constant_ranker_hears_no_axis(results: dict[str, ModelResult]) -> Non
 
 def test_the_rules_hear_wrong_keys_beats_and_chords(results: dict[str, ModelResult]) -> None:
     heard = axes(results["automashupper"])
-    for axis in ("semitone", "one beat", "two beats", "rotated bars"):
+    for axis in ("semitone", "one beat", "two beats", "tempo", "rotated bars"):
         assert heard[f"harmonic: {axis}"] > 0.95, axis
-    for axis in ("quarter beat", "half beat", "one beat", "two beats"):
+    for axis in ("quarter beat", "half beat", "one beat", "two beats", "tempo"):
         assert heard[f"drums: {axis}"] > 0.95, axis
     assert heard["triple: unmatched key"] > 0.95
 
@@ -79,6 +80,36 @@ def test_no_copy_is_told_by_the_silence_at_its_edge() -> None:
     (task,) = huang_tasks(songs, [Loudness()], seed=0)
     assert task.results[0].overall.queries == 4 * 3
     assert set(axes(task.results[0]).values()) == {0.5}
+
+
+class Sure(Oracle):
+    """Says 1 of the right song and 0 of others, as if it were a model of probabilities."""
+
+    name = "fit"
+
+    def score(self, clip: ClipFeatures, pool: RolePool, index: int) -> float:
+        return float(super().score(clip, pool, index) > 0.995)
+
+
+def test_only_probabilities_have_an_accuracy_at_a_half(results: dict[str, ModelResult]) -> None:
+    assert {result.accuracy for result in results.values()} == {None}
+    (task,) = huang_tasks([sung(i) for i in range(4)], [Sure(), Oracle()], seed=0)
+    accuracy = task.results[0].accuracy
+    assert accuracy is not None
+    assert (accuracy.share, accuracy.originals, accuracy.unmatched) == (1.0, 1.0, 1.0)
+    assert task.results[1].accuracy is None
+    assert task.chance["accuracy"] == 0.5
+
+
+def test_songs_of_one_key_have_no_wrong_one() -> None:
+    """The kinds that need one are left out; matched and wrong time stay."""
+    songs = [replace(sung(i), key=Key(0, "major")) for i in range(3)]
+    (task,) = huang_tasks(songs, [Sure()], seed=0)
+    triples = [a.axis for a in task.results[0].axes if a.axis.startswith("triple")]
+    assert triples == ["triple: matched", "triple: unmatched time"]
+    accuracy = task.results[0].accuracy
+    assert accuracy is not None
+    assert accuracy.share == 1.0
 
 
 def test_without_vocals_there_is_nothing_to_ask() -> None:

@@ -53,6 +53,17 @@ def test_songs_of_another_metre_are_said_to_take_no_part() -> None:
     assert "one metre" in caught.value.hint
 
 
+def test_a_vocal_that_nothing_is_matched_with_is_told() -> None:
+    """Its harmony and drums still serve under others in another key."""
+    songs = [sung(0), sung(1), replace(sung(2), tempo_bpm=200.0)]
+    report = evaluate("huang", songs, SameLevelMixtures(), [Constant()])
+    assert report.tasks[0].results[0].overall.songs == 2
+    assert "3 vocal windows have no harmony or drums" in report.notes[0]
+    with pytest.raises(UnusableInput, match="These 2 songs") as caught:
+        evaluate("huang", songs[1:], SameLevelMixtures(), [Constant()])
+    assert "near each other in tempo and key" in caught.value.hint
+
+
 def test_without_names_every_model_that_is_there_takes_part() -> None:
     names = [ranker.name for ranker in rankers_for(None)]
     assert names[:4] == ["random", "chroma", "automashupper-tool", "automashupper"]

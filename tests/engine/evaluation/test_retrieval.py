@@ -47,7 +47,10 @@ def test_a_perfect_ranker_is_always_right_within_the_role(stems: dict[str, Task]
 
 
 def test_right_song_but_wrong_stem_is_wrong(stems: dict[str, Task]) -> None:
-    """The oracle cannot tell the four stems of a song apart: their ranks are 2.5, first by a quarter."""
+    """The oracle cannot tell the four stems of a song apart: their ranks are 2.5.
+
+    By lot a quarter of them comes first.
+    """
     oracle = stems["stems"].results[0].overall
     assert oracle.mean_nr == pytest.approx(2.5 / 24)
     assert oracle.r1 == 0.25

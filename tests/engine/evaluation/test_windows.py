@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.analysis.features import beat_features
 from engine.audio.waveform import Waveform
 from engine.evaluation.corpus import Passage
 from engine.evaluation.windows import (
+    at_tempo,
     bars_rotated,
     chroma_of,
     harmonic_stillness,
@@ -19,13 +21,25 @@ from engine.evaluation.windows import (
     windows_of,
 )
 from engine.grid import BeatGrid
+from engine.models.audio_source import Recording, Sound
 from tests.engine.evaluation.material import passage
 
 RATE = 22050
 
 
+def read_nothing(start_s: float, end_s: float, sample_rate: int) -> NDArray[np.float32]:
+    raise AssertionError((start_s, end_s, sample_rate))
+
+
 def chords(bars: int = 6) -> Passage:
     """Two-beat chords at 120 BPM, analysed from sound, with an attack on each."""
+    wave, grid = chords_sound(bars)
+    rows = beat_features(wave, grid)
+    return Passage("s", "g", "other", 4, rows, np.ones(rows.size, dtype=np.bool_))
+
+
+def chords_sound(bars: int) -> tuple[Waveform, BeatGrid]:
+    """The sound of :func:`chords`, and its beats."""
     rng = np.random.default_rng(1)
     time_s = np.arange(RATE) / RATE  # a chord lasts a second
     sound = []
@@ -34,9 +48,7 @@ def chords(bars: int = 6) -> Passage:
         voices = [np.sin(2 * np.pi * 440 * 2 ** ((n - 69) / 12) * time_s) for n in notes]
         sound.append(0.2 * np.sum(voices, axis=0) * np.exp(-time_s))
     wave = Waveform(np.concatenate(sound)[None].astype(np.float32), RATE)
-    grid = BeatGrid.constant(120.0, end_s=bars * 2.0)
-    rows = beat_features(wave, grid)
-    return Passage("s", "g", "other", 4, rows, np.ones(rows.size, dtype=np.bool_))
+    return wave, BeatGrid.constant(120.0, end_s=bars * 2.0)
 
 
 def test_chroma_folded_from_the_spectrogram_is_that_of_the_analysis() -> None:
@@ -75,6 +87,47 @@ def test_outside_the_music_is_silence() -> None:
     assert not early.rows["bands"][:2].any()
     assert not early.active[:2].any()
     assert early.active[2:].all()
+
+
+def test_a_passage_in_the_tempo_of_what_it_is_heard_with_is_the_window() -> None:
+    stem = chords()
+    same = at_tempo(stem, 1, 4, ratio=1.0)
+    whole = window_at(stem, 1, 4)
+    for name in ("logfreq", "onsets"):
+        assert np.array_equal(same.rows[name], whole.rows[name])
+    assert np.allclose(same.rows["bands"], whole.rows["bands"], rtol=2e-3)
+    assert np.array_equal(same.active, whole.active)
+
+
+@pytest.mark.parametrize("ratio", [0.9, 1.1])
+def test_a_tempo_of_its_own_is_what_analysis_on_other_beats_gives(ratio: float) -> None:
+    """Chords at 120 BPM on the beats of a session that is slower or faster."""
+    stem = chords(7)
+    heard = at_tempo(stem, 1, 4, ratio=ratio)
+    wave, _ = chords_sound(7)
+    beats_s = 2.0 + 0.5 * ratio * np.arange(17)  # bar 1 begins at 2 s
+    rows = beat_features(wave, BeatGrid(beats_s))
+    assert heard.rows.size == rows.size == 16
+    attacks = np.flatnonzero(heard.rows["onsets"].reshape(-1, 3).max(axis=1) > 128)
+    measured = np.flatnonzero(rows["onsets"].reshape(-1, 3).max(axis=1) > 128)
+    assert attacks.tolist() == pytest.approx(measured.tolist(), abs=1)
+    assert attacks[0] == 0  # the downbeat is common
+    assert np.diff(attacks) == pytest.approx(24 / ratio, abs=1)  # two beats of its own
+    likeness = (heard.rows["chroma"] * rows["chroma"]).astype(np.float64).sum(axis=1)
+    assert likeness.min() > 0.9
+    assert np.median(likeness) > 0.99
+    assert heard.rows["bands"] == pytest.approx(rows["bands"], rel=0.2, abs=0.01)
+
+
+def test_a_sound_in_a_tempo_of_its_own_is_read_so_much_faster() -> None:
+    edges = np.arange(33) * 0.5
+    sound = Sound(Recording("r", read_nothing), np.stack([edges[:-1], edges[1:]], axis=1))
+    stem = replace(passage("s", bars=8), sound=sound)
+    heard = at_tempo(stem, 2, 4, ratio=1.1).sound
+    assert heard is not None
+    assert heard.spans_s[0, 0] == 4.0
+    assert np.diff(heard.spans_s, axis=1) == pytest.approx(0.55)
+    assert heard.runs() == ((0, 16),)
 
 
 def test_transposing_moves_every_pitch_and_back_again() -> None:
