@@ -2,7 +2,7 @@
 
 Huang et al. (AAAI 2021), Table 1: of originals (good) and unmatched triples (bad), as many of one
 as of the other; matched ones have no label and do not count. Only a score that is meant as a
-probability at even odds has a side of 0.5 to be on, so other models have no accuracy.
+probability has a side of 0.5 to be on, so other models have no accuracy.
 """
 
 from __future__ import annotations
