@@ -9,6 +9,7 @@ trained on, and which are kept for tests and take no part.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from engine.errors import DawlinkError, UnusableInput
 from engine.ingest.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.library.library import Library
 from engine.library.place import DATABASE_NAME
-from engine.mashup.database import MashupDB, MashupSong
+from engine.mashup.database import MashupDB
 from engine.training.midi_audio.listing import groups_of, read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell
@@ -47,7 +48,7 @@ class LibrarySongs:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The songs, and one sentence about each source that could not be used.
+    """The songs, and a sentence about each source, or kind of song, that could not be used.
 
     Songs of one title are one composition, but for those whose list says otherwise.
     """
@@ -70,10 +71,14 @@ def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
         LibraryUnusable: a library is damaged or made by a newer dawlink.
     """
     libraries, errors = open_libraries(data, work, jobs=jobs, tell=tell)
-    songs = {song.id: song for library in libraries for song in _read(library)}
+    parts = [_read(library) for library in libraries]
+    songs = {song.id: song for part in parts for song in part.songs}
+    reasons = {name: why for part in parts for name, why in part.left_out.items()}
+    left_out = {name: why for name, why in reasons.items() if name not in songs}
+    notes = (*(error.message for error in errors), *_counted(left_out.values()))
     if not songs:
-        raise _nothing(data, errors)
-    return Material(MashupDB(tuple(songs.values())), tuple(error.message for error in errors))
+        raise _nothing(data, notes)
+    return Material(MashupDB(tuple(songs.values()), left_out), notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,15 +182,26 @@ def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[A
     return outcomes
 
 
-def _read(songs: LibrarySongs) -> Iterator[MashupSong]:
+def _read(songs: LibrarySongs) -> MashupDB:
     with Library.open(songs.folder, create=False) as library:
         titles = {row.id: row.title.casefold() for row in library.songs()}
         db = MashupDB.of_library(library, groups={**titles, **groups_of(songs.folder)})
-    return (song for song in db.songs if songs.ids is None or song.id in songs.ids)
+    if songs.ids is None:
+        return db
+    return MashupDB(
+        tuple(song for song in db.songs if song.id in songs.ids),
+        {name: why for name, why in db.left_out.items() if name in songs.ids},
+    )
 
 
-def _nothing(data: Sequence[Path], errors: Sequence[DawlinkError]) -> UnusableInput:
-    why = f" {errors[0].message}" if errors else ""
+def _counted(reasons: Iterable[str]) -> Iterator[str]:
+    """A sentence about each reason for which songs take no part."""
+    for why, count in Counter(reasons).items():
+        yield f"{count} {'song' if count == 1 else 'songs'} left out: {why}"
+
+
+def _nothing(data: Sequence[Path], notes: Sequence[str]) -> UnusableInput:
+    why = f" {notes[0].removesuffix('.')}." if notes else ""
     return UnusableInput(
         f"There is no multitrack song in {', '.join(map(str, data))}.{why}",
         hint="Give folders in which each song is a folder of files named by role: vocals, drums, "

@@ -9,9 +9,7 @@ Ctrl-C or SIGTERM ends the run. Times are seconds of the clock handed in.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +37,14 @@ from engine.errors import (
     UsageError,
 )
 from engine.parallel.stop_signals import stop_signals
+from engine.training.run_files import (
+    has_earlier_run,
+    is_unfinished,
+    resume_path,
+    state_files,
+    sweep,
+)
+from engine.training.watching import HeldOut, Progress, Watch
 
 __all__ = [
     "Job",
@@ -57,10 +63,6 @@ __all__ = [
 
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
-#: A file that was begun so long ago is nobody's any more.
-_ABANDONED_S: Final = 3600.0
-#: Networks that are trained after the named one, into files of their own.
-_PARTS: Final = ("phase", "mask")
 _MODEL: Final = "model."
 _MOMENT: Final = "optimiser."
 #: What Adam keeps of every parameter.
@@ -83,6 +85,9 @@ class Job:
         settings: everything that builds the network and the run again.
         data_sha: names the training data.
         measure: metrics of the network as it stands, taken before a checkpoint is published.
+        watch: the few metrics of held-out material that are told while training, by their names for
+            people, after so many steps; taken where somebody is told (:class:`~.watching.Watch`).
+        report: told how far it is, after every step.
     """
 
     kind: str
@@ -94,6 +99,8 @@ class Job:
     settings: Mapping[str, Plain] = field(default_factory=dict)
     data_sha: str = ""
     measure: Callable[[], Mapping[str, float]] = dict
+    watch: Callable[[int], Mapping[str, float]] | None = None
+    report: Callable[[Progress], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,54 +150,32 @@ def run_job(
 
     What ``job.measure`` raises ends the run too; its state is kept, and ``resume`` measures again.
     """
-    _sweep(out.parent)
+    sweep(out.parent)
     before = _restored(job, out) if resume else None
     if before is not None and before.is_done:
         return Outcome(job.steps, True, _table(job, before.history).numpy(), before.metrics)
     history = before.history if before is not None else []
     made_before = len(history)
     begun = saved = clock()
+    watch = _watch(job, made_before, begun, minutes=minutes, clock=clock)
     job.model.train()
     with stop_signals() as came:
-        while len(history) < job.steps:
+        while len(history) < job.steps and not came:
             is_first = len(history) == made_before
             if not is_first and minutes is not None and clock() - begun >= 60.0 * minutes:
                 break
             history.append(_one_step(job, len(history)))
             if came:
                 break
-            if clock() - saved >= SAVE_EVERY_S:
+            now = clock()
+            if now - saved >= SAVE_EVERY_S:
                 _save_state(job, out, history)
                 saved = clock()
+            _report(job, history, watch.after(len(history), now) if watch is not None else None)
         if came:
             _save_state(job, out, history)
             raise _interrupted(job, history)
     return _publish(job, out, history)
-
-
-def resume_path(out: Path) -> Path:
-    """Where the state of an unfinished run lies."""
-    return out.with_name(f"{out.stem}.resume.safetensors")
-
-
-def has_earlier_run(out: Path) -> bool:
-    """Whether a checkpoint of that name, or anything of an unfinished run of it, is there."""
-    return out.is_file() or is_unfinished(out)
-
-
-def is_unfinished(out: Path) -> bool:
-    """Whether the state of an unfinished run of ``out`` is there, or of a part of it."""
-    parts = [out, *(out.with_name(f"{out.stem}-{part}{out.suffix}") for part in _PARTS)]
-    return any(state_files(part) for part in parts)
-
-
-def state_files(out: Path) -> list[Path]:
-    """What lies beside a checkpoint while its run is unfinished, of whatever seed."""
-    named = re.compile(
-        re.escape(out.stem) + r"\.((teacher-\d+|run)(\.run)?(\.resume)?|resume)\.safetensors"
-    )
-    files = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
-    return [path for path in files if named.fullmatch(path.name)]
 
 
 def load_to_resume(path: Path, kind: str) -> Checkpoint:
@@ -259,12 +244,26 @@ def gone_state(state: Path, out: Path) -> MissingDependency:
     )
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed runs had half written, hundreds of megabytes each."""
-    with contextlib.suppress(OSError):
-        for path in folder.glob(".part-*.safetensors"):
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
+def _watch(
+    job: Job, done: int, begun_s: float, *, minutes: float | None, clock: Callable[[], float]
+) -> Watch | None:
+    """None where nobody would be told."""
+    if job.report is None or job.watch is None:
+        return None
+    return Watch(
+        job.model,
+        job.watch,
+        done=done,
+        steps=job.steps,
+        begun_s=begun_s,
+        minutes=minutes,
+        clock=clock,
+    )
+
+
+def _report(job: Job, history: list[tuple[float, ...]], held_out: HeldOut | None) -> None:
+    if job.report is not None:
+        job.report(Progress(len(history), job.steps, history[-1][0], held_out))
 
 
 def _interrupted(job: Job, history: list[tuple[float, ...]]) -> Interrupted:

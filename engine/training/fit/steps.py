@@ -13,15 +13,18 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.checkpoints import Plain, Recorded
 from engine.models.fit.towers import FitSizes
 from engine.training.fit.data import FitBank, chosen_windows
+from engine.training.fit.held_out import HeldOutWindows
 from engine.training.fit.judge import judge_loss
 from engine.training.fit.loss import batch_loss
 from engine.training.fit.material import WindowSource
 from engine.training.fit.towers import FitTowers
 from engine.training.resuming import Job
+from engine.training.watching import Progress
 
 __all__ = ["Batches", "FitSettings", "towers_job", "train_towers"]
 
@@ -32,6 +35,8 @@ _WIDEST, _MOST = 4096, 10**9
 _MOST_SEED: Final = 2**63 - 1
 #: A loss is told every so many steps.
 _REPORT_STEPS: Final = 50
+#: Keys and faults of what is held out are drawn from this stream, the same every time.
+_HELD_OUT_STREAM: Final = 8
 #: Share of the steps in which the learning rate rises, and its floor as a share of the highest.
 _WARM_UP, _LEAST_RATE = 0.05, 1e-3
 
@@ -166,12 +171,11 @@ def train_towers(
     source: WindowSource,
     *,
     settings: FitSettings,
-    report: Callable[[str], None] | None = None,
 ) -> FitTowers:
     """Only the loop of one teacher and its judge, all in memory."""
     settings = replace(settings, teachers=0)
     towers = FitTowers(settings.sizes, seed=settings.seed)
-    job = towers_job(towers, source, settings, report=report)
+    job = towers_job(towers, source, settings)
     for number in range(job.steps):
         job.step(number)
     return towers
@@ -185,6 +189,7 @@ def towers_job(
     teachers: Sequence[FitTowers] = (),
     data_sha: str = "",
     report: Callable[[str], None] | None = None,
+    held_out: HeldOutWindows | None = None,
 ) -> Job:
     """The steps of some towers and their judge.
 
@@ -195,6 +200,7 @@ def towers_job(
         teachers: whose opinion is learned too, as many as ``settings`` say.
         data_sha: names the data.
         report: told how far it is, and the loss, of the first step, the last and some between.
+        held_out: what is measured now and then, by the loss of the phase at hand and by rank.
     """
     torch.set_num_threads(settings.threads)
     optimiser = torch.optim.AdamW(
@@ -204,25 +210,35 @@ def towers_job(
     batches = Batches(source, lessons)
     total = settings.tower_steps + settings.judge_steps
 
+    def loss_of(number: int, batch: FitBank, rng: np.random.Generator) -> Tensor:
+        if number < settings.tower_steps:
+            return batch_loss(towers, batch, rng, teachers)
+        return judge_loss(towers, batch, rng)
+
     def step(number: int) -> tuple[float, ...]:
         rate = settings.rate(number)
         for group in optimiser.param_groups:
             group["lr"] = rate
         towers.half_precision = True
-        if number < settings.tower_steps:
-            loss = batch_loss(towers, *batches.at(number), teachers)
-        else:
-            loss = judge_loss(towers, *batches.at(number))
+        loss = loss_of(number, *batches.at(number))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         torch.nn.utils.clip_grad_norm_(towers.parameters(), _CLIP_NORM)
         optimiser.step()
         towers.half_precision = False
-        value = float(loss.detach())
-        told = (number + 1) % _REPORT_STEPS == 0 or number in (0, total - 1)
-        if report is not None and told:
-            report(f"step {number + 1} of {total}, loss {value:.3f}")
-        return value, rate
+        return float(loss.detach()), rate
+
+    def told(progress: Progress) -> None:
+        seldom = progress.step % _REPORT_STEPS == 0 or progress.step in (1, total)
+        if report is not None and (seldom or progress.is_measured):
+            report(str(progress))
+
+    def watched(step: int) -> dict[str, float]:
+        if held_out is None:
+            return {}
+        rng = np.random.default_rng([settings.seed, _HELD_OUT_STREAM])
+        loss = float(loss_of(step - 1, held_out.batch, rng))
+        return {"loss": loss, "rank": held_out.rank(towers)}
 
     return Job(
         kind="fit-run",
@@ -233,4 +249,6 @@ def towers_job(
         columns=("loss", "learning_rate"),
         settings=settings.record(),
         data_sha=data_sha,
+        watch=watched,
+        report=None if report is None else told,
     )

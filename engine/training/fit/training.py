@@ -21,6 +21,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ from engine.models.fit.towers import dense_weights, shapes_of
 from engine.training.deadline import Deadline
 from engine.training.fit.calibration import calibrated, reliability
 from engine.training.fit.check import ANY_KEY, KEY_GIVEN, ranks
+from engine.training.fit.held_out import HeldOutWindows
 from engine.training.fit.judge_calibration import judged_log_odds, with_judge
 from engine.training.fit.material import FitMaterial
 from engine.training.fit.questions import ValidationSongs
@@ -173,7 +175,14 @@ class _Run:
         if not (self.resume and path.is_file()):
             towers = FitTowers(own.sizes, seed=own.seed)
             named = f"teacher {number + 1} of {self.settings.teachers}: "
-            job = towers_job(towers, self.material.train, own, data_sha=sha, report=self._as(named))
+            job = towers_job(
+                towers,
+                self.material.train,
+                own,
+                data_sha=sha,
+                report=self._as(named),
+                held_out=self.held_out,
+            )
             if number != self.first and self._is_over(deadline, path):
                 return self._published(teachers[0], _nothing(job), number * own.steps)
             outcome = run_job(
@@ -194,6 +203,7 @@ class _Run:
             teachers=teachers,
             data_sha=self.material.data_sha,
             report=self.report,
+            held_out=self.held_out,
         )
         before = len(teachers) * self.settings.steps
         if len(teachers) != self.first and self._is_over(deadline, self.out):
@@ -202,6 +212,12 @@ class _Run:
             job, self._running(self.out), minutes=deadline.minutes_left(), resume=self.resume
         )
         return self._published(towers, outcome, before)
+
+    @cached_property
+    def held_out(self) -> HeldOutWindows:
+        """What all parts are measured on while they are trained."""
+        own = self.settings
+        return HeldOutWindows(self.material, own.batch, rules=own.rules, drum_rules=own.drum_rules)
 
     def _is_over(self, deadline: Deadline, path: Path) -> bool:
         """Whether there is no time to begin with these towers."""

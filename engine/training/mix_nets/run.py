@@ -96,7 +96,7 @@ def run(
         minutes=deadline.minutes_left(),
         resume=request.resume,
         clock=clock,
-        report=lambda step, steps, loss: tell(f"training: step {step} of {steps}, loss {loss:.3f}"),
+        report=lambda progress: tell(f"training: {progress}"),
     )
     return TrainReport(
         checkpoint=request.out,

@@ -56,6 +56,7 @@ from engine.training.mix_nets.batches import SILENT, MixBatch, draw_batch
 from engine.training.mix_nets.crops import CropSet
 from engine.training.mix_nets.material import MixSongs
 from engine.training.resuming import Job, Outcome, run_job
+from engine.training.watching import Progress
 
 __all__ = ["MixTraining", "measure_mix", "mix_scores", "train_mix"]
 
@@ -65,6 +66,8 @@ _AUC_OF: Final[dict[str, Condition]] = {
     "auc_tempo": "unmatched-tempo",
     "auc_both": "unmatched-both",
 }
+#: Metrics that are told while training.
+_WATCHED: Final = ("loss", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def train_mix(
     minutes: float | None = None,
     resume: bool = False,
     clock: Callable[[], float] = time.monotonic,
-    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Train until all epochs are done or the minutes are up, and write the checkpoint.
 
@@ -167,7 +170,7 @@ def train_mix(
         minutes: of this run; all that is needed when None.
         resume: go on where the last run with the same settings and data stopped.
         clock: seconds.
-        report: told the number of every step, how many there are, and its loss.
+        report: told how far it is after every step, with loss and accuracy of ``held_out``.
 
     Raises:
         UsageError: no songs, or other settings or data than the run to go on with.
@@ -193,12 +196,15 @@ def train_mix(
         loss = _balanced_loss(logits.float(), batch, unknown)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         optimiser.step()
-        report(number + 1, course.steps, float(loss.detach()))
         return (float(loss.detach()),)
 
     def measured() -> dict[str, float]:
         of_bled = {} if bled is None else measure_mix(net, bled, settings)
         return measure_mix(net, held_out, settings) | {f"bled_{k}": v for k, v in of_bled.items()}
+
+    def watched(_step: int) -> dict[str, float]:
+        found = measure_mix(net, held_out, settings)
+        return {name: found[name] for name in _WATCHED if name in found}
 
     job = Job(
         kind=settings.net.kind,
@@ -210,6 +216,8 @@ def train_mix(
         settings=settings.record,
         data_sha=course.data_sha,
         measure=measured,
+        watch=watched,
+        report=report,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
 

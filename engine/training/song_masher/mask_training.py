@@ -36,10 +36,13 @@ from engine.models.song_masher.mask_network import (
 )
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.song_masher.training import Triple
+from engine.training.watching import Progress
 
 __all__ = ["MaskMetrics", "MaskTraining", "measure", "train_mash_mask"]
 
 _CLIP_NORM: Final = 1.0
+#: What a person reads while training.
+_WATCHED: Final = {"loss_unmasked": "unmasked"}
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,12 @@ def train_mash_mask(
     resume: bool = False,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
-    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Train and write the checkpoint ``out``; see ``engine.training.resuming``.
 
-    The history's columns are loss and norm of the gradients; ``report`` is told the number of every
-    step, how many there are, and its loss.
+    The history's columns are loss and norm of the gradients; ``report`` is told how far it is after
+    every step, with the loss on ``validation`` and that of turning nothing down.
 
     Raises:
         UnusableInput: there are no triples, or the loss is no number any more.
@@ -126,7 +129,6 @@ def train_mash_mask(
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP_NORM)
         optimiser.step()
-        report(number + 1, training.steps, float(loss.detach()))
         return float(loss.detach()), float(norm)
 
     def metrics() -> Mapping[str, float]:
@@ -134,6 +136,10 @@ def train_mash_mask(
             return {}
         found = measure(model, validation)
         return {"loss": found.loss, "loss_unmasked": found.loss_unmasked}
+
+    def watched(_step: int) -> Mapping[str, float]:
+        found = metrics()
+        return {_WATCHED.get(name, name): value for name, value in found.items()}
 
     job = Job(
         kind=KIND,
@@ -154,6 +160,8 @@ def train_mash_mask(
         },
         data_sha=data_sha,
         measure=metrics,
+        watch=watched,
+        report=report,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
 

@@ -23,6 +23,7 @@ from engine.training.resuming import Outcome
 from engine.training.song_masher.data import MashupSets, mashup_sets
 from engine.training.song_masher.mask_training import MaskTraining, train_mash_mask
 from engine.training.song_masher.training import MasherTraining, train_song_masher
+from engine.training.watching import Progress
 
 __all__ = ["MasherPlan", "run"]
 
@@ -82,16 +83,14 @@ def run(
     )
 
 
-#: Told the number of a step, how many there are, and its loss.
-_Report = Callable[[int, int, float], None]
+#: Told how far a network is.
+_Report = Callable[[Progress], None]
 #: Mashups, a device, whether to go on from an earlier run, and who is told of every step.
 _Start = Callable[[MashupSets, str, bool, _Report], Outcome]
 
 
 def _reporting(name: str, tell: Tell) -> _Report:
-    return lambda step, steps, loss: tell(
-        f"training the {name} network: step {step} of {steps}, loss {loss:.3g}"
-    )
+    return lambda progress: tell(f"training the {name} network: {progress}")
 
 
 def _trainers(

@@ -37,6 +37,7 @@ from engine.checkpoints import (
 from engine.errors import UnusableInput
 from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
 from engine.training.resuming import Job, Outcome, run_job
+from engine.training.watching import Progress
 
 __all__ = [
     "MasherTraining",
@@ -137,12 +138,12 @@ def train_song_masher(
     resume: bool = False,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
-    report: Callable[[int, int, float], None] = lambda _step, _steps, _loss: None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Train one network and write the checkpoint ``out``; see ``engine.training.resuming``.
 
-    The history's columns are loss and epoch; ``report`` is told the number of every step, how many
-    there are, and its loss.
+    The history's columns are loss and epoch; ``report`` is told how far it is after every step,
+    with the loss on ``validation``, whatever is published as the test loss.
 
     Raises:
         UnusableInput: there are no triples, or the loss is no number any more.
@@ -172,13 +173,17 @@ def train_song_masher(
         loss = functional.mse_loss(model(first, second), mix)
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
         optimiser.step()
-        report(number + 1, steps, float(loss.detach()))
         return float(loss.detach()), float(epoch)
 
     def metrics() -> Mapping[str, float]:
         cheated = training.network.defects.tested_on_training
         tested = triples if cheated else validation
         return {"test_loss": masher_loss(model, tested, seed=training.seed)} if tested else {}
+
+    def watched(_step: int) -> Mapping[str, float]:
+        if not validation:
+            return {}
+        return {"loss": masher_loss(model, validation, seed=training.seed)}
 
     job = Job(
         kind=KIND,
@@ -190,6 +195,8 @@ def train_song_masher(
         settings=_record(training),
         data_sha=data_sha,
         measure=metrics,
+        watch=watched,
+        report=report,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
 

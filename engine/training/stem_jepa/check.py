@@ -115,10 +115,15 @@ def measure(
     )
 
 
-def stem_ranks(model: StemJepa, songs: Sequence[SongArray]) -> StemRanks:
+def stem_ranks(model: StemJepa, songs: Sequence[SongArray], *, predicted: bool = True) -> StemRanks:
     """The published test on the first half minute of songs: who is missing in the sum of the rest?
 
     Stems that are never active take no part, nor songs with fewer than two that are.
+
+    Args:
+        model: the network.
+        songs: (4, samples) each.
+        predicted: ask by the predictor, else by the encoder's own view of the rest.
     """
     asked, found, labels, numbers = [], [], [], []
     for number, song in enumerate(songs):
@@ -126,7 +131,8 @@ def stem_ranks(model: StemJepa, songs: Sequence[SongArray]) -> StemRanks:
         active = np.flatnonzero(np.abs(heard).max(axis=1) > ACTIVE_PEAK)
         for label in active.tolist() if active.size >= 2 else ():
             rest = Waveform(np.delete(heard, label, axis=0).sum(axis=0, keepdims=True), SAMPLE_RATE)
-            asked.append(model.embed_query(rest, JEPA_ROLES[label]))
+            role = JEPA_ROLES[label]
+            asked.append(model.embed_query(rest, role) if predicted else model.embed_stem(rest))
             found.append(model.embed_stem(Waveform(heard[label][np.newaxis], SAMPLE_RATE)))
             labels.append(label)
             numbers.append(number)

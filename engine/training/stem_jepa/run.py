@@ -134,9 +134,7 @@ def run(
         resume=request.resume,
         device=device,
         clock=clock,
-        report=lambda step, loss: tell(
-            f"training: step {step} of {settings.all_steps}, loss {loss:.3f}"
-        ),
+        report=lambda progress: tell(f"training: {progress}"),
         pictured=lambda done: tell(f"picturing song {done} of {len(train)}"),
     )
     return TrainReport(

@@ -25,6 +25,7 @@ from engine.training.deadline import Deadline
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa.check import measure
 from engine.training.stem_jepa.draws import SongArray, draw_batch
+from engine.training.stem_jepa.held_out import HeldOutSongs
 from engine.training.stem_jepa.settings import (
     PUBLISHED_TRAINING,
     SMALL_TRAINING,
@@ -32,6 +33,7 @@ from engine.training.stem_jepa.settings import (
     plain_settings,
 )
 from engine.training.stem_jepa.steps import JepaSteps
+from engine.training.watching import Progress
 
 __all__ = [
     "PUBLISHED_TRAINING",
@@ -55,14 +57,14 @@ def train_stem_jepa(
     resume: bool = False,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
-    report: Callable[[int, float], None] | None = None,
+    report: Callable[[Progress], None] | None = None,
     pictured: Callable[[int], None] = lambda _done: None,
 ) -> Outcome:
     """Train, and write the checkpoint ``out``; see :func:`engine.training.resuming.run_job`.
 
     The history's columns are loss, learning rate, norm of the gradients, tau; ``report`` is told
-    the number of steps done and the loss after each, ``pictured`` before that how many songs have
-    been made pictures of.
+    how far it is after every step, with what a few songs of ``validation`` say, ``pictured`` before
+    that how many songs have been made pictures of.
 
     Raises:
         UnusableInput: nothing can be learned from ``songs``, or the loss is no number any more.
@@ -71,12 +73,6 @@ def train_stem_jepa(
         raise UnusableInput("There are no songs to train on.", hint="Name folders with stems.")
     deadline = Deadline(minutes, clock=clock)  # pictures take minutes too
     work = JepaSteps(songs, training, device, pictured=pictured)
-
-    def step(number: int) -> tuple[float, ...]:
-        values = work.step(number)
-        if report is not None:
-            report(number + 1, values[0])
-        return values
 
     def metrics() -> Mapping[str, float]:
         if not validation:
@@ -93,11 +89,13 @@ def train_stem_jepa(
         kind=KIND,
         model=work.model,
         optimiser=work.optimiser,
-        step=step,
+        step=work.step,
         steps=training.all_steps,
         columns=("loss", "learning_rate", "gradient_norm", "tau"),
         settings=plain_settings(training),
         data_sha=data_sha,
         measure=metrics,
+        watch=HeldOutSongs(work, validation, training, device).measured,
+        report=report,
     )
     return run_job(job, out, minutes=deadline.minutes_left(), resume=resume, clock=clock)

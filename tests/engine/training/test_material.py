@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnusableInput
+from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.training.material import SplitSongs, open_material, split_songs
+from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_song
 from tests.engine.training.heard import heard_song, list_songs, write_library, write_splits
 from tests.engine.training.scores import made_up_song
@@ -130,3 +132,21 @@ def test_songs_of_one_title_are_one_composition(tmp_path: Path) -> None:
         assert train | held_out == set(titles)
         assert train.isdisjoint(held_out)
         assert len(got.train.songs) == 2 * len(train)
+
+
+def test_songs_that_are_of_no_use_are_counted_by_their_reason(tmp_path: Path) -> None:
+    folders = [tmp_path / "some", tmp_path / "voices"]
+    with Library.open(folders[0]) as opened:
+        opened.add_song(song(0, roles=("drums", "vocals")))
+        opened.add_song(song(1, roles=("vocals",)))
+    with Library.open(folders[1]) as opened:
+        for seed in (1, 2, 3):  # the first lies in both
+            opened.add_song(song(seed, roles=("vocals",)))
+    material = open_material(folders, tmp_path / "work", tell=lambda _text: None)
+    assert len(material.db.songs) == 1
+    assert material.notes == ("3 songs left out: neither harmony nor drums",)
+    assert len(material.db.left_out) == 3
+    one = open_material(folders[:1], tmp_path / "work", tell=lambda _text: None)
+    assert one.notes == ("1 song left out: neither harmony nor drums",)
+    with pytest.raises(UnusableInput, match="3 songs left out: neither"):
+        open_material(folders[1:], tmp_path / "work", tell=lambda _text: None)

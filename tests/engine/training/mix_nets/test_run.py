@@ -102,6 +102,7 @@ def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
     assert any(text.startswith("training: step 1 of 1, loss") for text in told)
     # one song is held out, so nothing can be laid under it
     assert any("held-out" in note and "matched: no other song" in note for note in report.notes)
+    assert "1 song left out: neither harmony nor drums" in report.notes
 
 
 def made(request: TrainRequest) -> dict[str, int]:

@@ -17,6 +17,7 @@ from engine.models.mix_nets.mel import MEL
 from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
 from engine.training.mix_nets.crops import CropSet
 from engine.training.mix_nets.training import MixTraining, measure_mix, mix_scores, train_mix
+from engine.training.watching import Progress
 from tests.engine.training.mix_nets.songs_to_mix import ToySongs
 
 CONDITION: dict[Label, Condition] = {
@@ -85,9 +86,9 @@ def test_recordings_and_notes_take_turns_as_told(tmp_path: Path, held_out: CropS
     out = tmp_path / "a.safetensors"
     shares = []
 
-    def told(step: int, steps: int, _loss: float) -> None:
-        assert steps == 24
-        shares.append((step, len(recorded.asked) > 0))
+    def told(progress: Progress) -> None:
+        assert progress.steps == 24
+        shares.append((progress.step, len(recorded.asked) > 0))
 
     train_mix([recorded, drawn], held_out, settings, out=out, report=told)
     assert drawn.asked
