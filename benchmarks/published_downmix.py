@@ -13,9 +13,8 @@ A foreign stem has the level of the one whose place it takes. A small network is
 originals and unmatched examples of the first library and tried once on the second; the songs that
 the first one's list of splits keeps for validation, or a tenth where there are none, are looked at
 meanwhile. Of ten states the one that is right most often about them is kept, of equals the last.
-Printed as in
-``benchmarks/mix_networks.py``: accuracy at 0.5, rank of an original among all matched examples, and
-for each kind of unmatched the area under the ROC curve.
+Printed as in ``benchmarks/mix_networks.py``: accuracy at 0.5, rank of an original among all matched
+examples, and for each kind of unmatched the area under the ROC curve.
 """
 
 from __future__ import annotations

@@ -86,26 +86,28 @@ def measured_after(told: list[Progress]) -> list[int]:
     return [progress.step for progress in told if progress.is_measured]
 
 
+def toy_weights(out: Path, told: list[Progress], *, with_report: bool) -> dict[str, torch.Tensor]:
+    """Weights of a run whose measuring draws from every global generator."""
+    random.seed(0)
+    np.random.seed(0)
+
+    def measured(_step: int) -> dict[str, float]:
+        heard = watched.model(torch.randn(9, 3))
+        assert not any(module.training for module in watched.model.modules())
+        assert not heard.requires_grad
+        return {"loss": float(heard.mean()) + random.random() + np.random.random()}
+
+    watched = job(told.append if with_report else None, measured=measured)
+    run_job(watched, out, clock=Clock())
+    return weights(out)
+
+
 def test_weights_are_the_same_with_and_without(tmp_path: Path) -> None:
-    found = []
-    for name in ("with", "without"):
-        told: list[Progress] = []
-        random.seed(0)
-        np.random.seed(0)
-
-        def measured(_step: int) -> dict[str, float]:
-            heard = watched.model(torch.randn(9, 3))  # noqa: B023
-            modes = [module.training for module in watched.model.modules()]  # noqa: B023
-            assert not any(modes)
-            assert not heard.requires_grad
-            return {"loss": float(heard.mean()) + random.random() + np.random.random()}
-
-        watched = job(told.append if name == "with" else None, measured=measured)
-        out = tmp_path / f"{name}.safetensors"
-        run_job(watched, out, clock=Clock())
-        found.append(weights(out))
-        assert len(measured_after(told)) == (9 if name == "with" else 0)
-    one, other = found
+    told: list[Progress] = []
+    one = toy_weights(tmp_path / "with.safetensors", told, with_report=True)
+    assert len(measured_after(told)) == 9
+    other = toy_weights(tmp_path / "without.safetensors", told, with_report=False)
+    assert len(measured_after(told)) == 9
     assert one.keys() == other.keys()
     assert any("running_mean" in key for key in one)
     for key, values in one.items():
