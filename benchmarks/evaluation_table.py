@@ -1,12 +1,13 @@
 """One table out of what ``dawlink evaluate --out`` wrote, whatever model was run when.
 
-    python -m benchmarks.evaluation_table FOLDER… [--tasks stems,stems-of-role] [--paired]
+    python -m benchmarks.evaluation_table FOLDER… [--tasks stems,stems-of-role] [--paired [MODEL]]
 
 Models are run on the same items as long as songs and seed are the same, so one model can be
 measured again alone: a later folder's figures replace an earlier one's, task by task and model by
 model. Cells are the mean normalised rank (0 best, about .5 chance) with its 95 % interval over
-songs, with ``--paired`` the difference to ``automashupper`` on the same queries: name it beside a
-model that is measured again. Folders whose songs, seeds or numbers of queries differ are refused.
+songs, with ``--paired`` the difference to MODEL (``automashupper``) on the same queries: name it
+beside a model that is measured again. Folders whose songs, seeds or numbers of queries differ are
+refused.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-_BASELINE = "automashupper"
 
 
 def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
@@ -44,13 +43,13 @@ def read(folders: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
     return found
 
 
-def cell(result: Mapping[str, Any] | None, *, paired: bool) -> str:
-    """One model on one task."""
+def cell(result: Mapping[str, Any] | None, *, paired: str | None = None) -> str:
+    """One model on one task, or its difference to the model ``paired``."""
     if result is None:
         return ""
     if paired:
-        against = result.get(f"against_{_BASELINE}")
-        if not against:
+        against = result.get("against", {}).get(paired)
+        if against is None:
             return "—"
         low, high = against["ci95"]["mean_nr"] or (float("nan"), float("nan"))
         return f"{against['mean_nr']:+.3f} ({low:+.3f} to {high:+.3f})"
@@ -65,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--tasks")
-    parser.add_argument("--paired", action="store_true")
+    parser.add_argument("--paired", metavar="MODEL", nargs="?", const="automashupper")
     given = parser.parse_args()
     found = read(given.folders)
     tasks = given.tasks.split(",") if given.tasks else list(found)

@@ -16,7 +16,7 @@ from dawlink.documents import Document
 if TYPE_CHECKING:
     from engine.evaluation.accuracy import Accuracy
     from engine.evaluation.bootstrap import Interval
-    from engine.evaluation.ranks import Summary
+    from engine.evaluation.ranks import Difference, Summary
     from engine.evaluation.report import Curve, ModelResult, Report, Task
 
 __all__ = ["report_document"]
@@ -54,18 +54,22 @@ def _result_document(task: Task, result: ModelResult) -> Document:
     document["scored_per_s"] = round(result.scored_per_s, 1)
     if result.strata:
         document["strata"] = _summaries(result.strata)
-    difference = result.against_baseline
-    if difference is not None:
-        document["against_automashupper"] = {
-            "r1": difference.r1,
-            "mean_nr": difference.mean_nr,
-            "ci95": {"r1": _ends(difference.r1_ci95), "mean_nr": _ends(difference.mean_nr_ci95)},
-        }
+    document["against"] = {
+        other: _difference_document(difference) for other, difference in result.against.items()
+    }
     if result.axes:
         document["axes"] = [{**asdict(a), "paired_ci95": _ends(a.paired_ci95)} for a in result.axes]
     if result.curves:
         document["curves"] = [_curve_document(curve) for curve in result.curves]
     return document
+
+
+def _difference_document(difference: Difference) -> Document:
+    return {
+        "r1": difference.r1,
+        "mean_nr": difference.mean_nr,
+        "ci95": {"r1": _ends(difference.r1_ci95), "mean_nr": _ends(difference.mean_nr_ci95)},
+    }
 
 
 def _accuracy_document(accuracy: Accuracy | None) -> Document | None:

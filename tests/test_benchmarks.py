@@ -54,6 +54,16 @@ def test_tables_are_made_of_the_same_questions_only(protocol: str, tmp_path: Pat
             read([first, report("third", "random", **other)])
 
 
+def test_a_cell_is_the_figure_or_its_difference_to_a_named_model() -> None:
+    from benchmarks.evaluation_table import cell
+
+    gap = {"mean_nr": -0.25, "ci95": {"mean_nr": [-0.5, 0.125]}}
+    result = {"mean_nr": 0.25, "ci95": {"mean_nr": [0.125, 0.5]}, "against": {"fit": gap}}
+    assert cell(result) == "0.250 (0.125–0.500)"
+    assert cell(result, paired="fit") == "-0.250 (-0.500 to +0.125)"
+    assert cell(result, paired="chroma") == "—"
+
+
 def test_the_documents_name_no_other() -> None:
     texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS if path.is_file()]
     named = {name for text in texts for name in re.findall(r"benchmarks[./]([a-z_]+)", text)}

@@ -304,7 +304,9 @@ def _task_rows(task: Task) -> list[tuple[object, ...]]:
 
 
 def _figures(result: ModelResult) -> tuple[object, ...]:
-    overall, difference = result.overall, result.against_baseline
+    from engine.evaluation.report import BASELINE
+
+    overall, difference = result.overall, result.against.get(BASELINE)
     gap = ""
     if difference is not None:
         gap = f"{difference.mean_nr:+.3f} {_range(difference.mean_nr_ci95)}".rstrip()

@@ -27,7 +27,7 @@ __all__ = [
 
 Protocol = Literal["retrieval", "kway", "huang", "alignment"]
 
-#: The model that all others are compared with, query by query.
+#: The model whose differences to the others the table shows.
 BASELINE: Final = "automashupper"
 
 
@@ -71,14 +71,17 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class ModelResult:
-    """One model in one task; no ``accuracy`` where there is no threshold, or no probability."""
+    """One model in one task; no ``accuracy`` where there is no threshold, or no probability.
+
+    ``against`` is this model minus each of the others, query by query.
+    """
 
     model: str
     overall: Summary
     per_role: Mapping[str, Summary]
     strata: Mapping[str, Summary]
     scored_per_s: float
-    against_baseline: Difference | None = None
+    against: Mapping[str, Difference] = field(default_factory=dict)
     axes: tuple[AxisResult, ...] = ()
     curves: tuple[Curve, ...] = ()
     accuracy: Accuracy | None = None
@@ -146,7 +149,6 @@ def task_of(
         curves: by model, where the protocol has them.
         accuracies: by model, where the protocol has a threshold.
     """
-    baseline = answers.get(BASELINE)
     results = [
         ModelResult(
             model=model,
@@ -154,9 +156,11 @@ def task_of(
             per_role=_summaries(ranks, _by_role(ranks), seed=seed),
             strata=_summaries(ranks, strata or {}, seed=seed),
             scored_per_s=watches[model].scored_per_s,
-            against_baseline=None
-            if baseline is None or model == BASELINE
-            else compare(ranks, baseline, seed=seed),
+            against={
+                other: compare(ranks, others, seed=seed)
+                for other, others in answers.items()
+                if other != model
+            },
             axes=tuple((axes or {}).get(model, ())),
             curves=tuple((curves or {}).get(model, ())),
             accuracy=(accuracies or {}).get(model),

@@ -36,7 +36,7 @@ def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path
         assert set(result["per_role"]) == {"vocals", "drums", "bass", "other"}
         assert 0 < result["mean_nr"] <= 1
         assert result["scored_per_s"] > 0
-    assert document["results"][0]["against_automashupper"]["ci95"]["r1"]
+    assert document["results"][0]["against"]["automashupper"]["ci95"]["r1"]
     names = [task["name"] for task in document["tasks"]]
     assert names[:3] == ["stems", "stems-of-role", "vocals-harmonic-8-key-known"]
     assert document["chance"]["r1"] == pytest.approx(1 / 12)
@@ -120,7 +120,7 @@ def test_one_song_has_no_interval(own: Command, music: Music, tmp_path: Path) ->
     options = ("--models", "random,automashupper", "--limit-songs", 1, "--cache", tmp_path)
     (document,) = [own("evaluate", *options, "--data", music.songs, "--json").document]
     assert document["results"][0]["ci95"]["mean_nr"] is None
-    assert document["results"][0]["against_automashupper"]["ci95"]["mean_nr"] is None
+    assert document["results"][0]["against"]["automashupper"]["ci95"]["mean_nr"] is None
     assert any("one song has none" in note for note in document["notes"])
     ran = own("evaluate", *options, "--data", music.songs, "--out", tmp_path / "tables")
     assert ran.code == 0, ran

@@ -69,13 +69,16 @@ def test_chance_lies_within_the_interval_of_random(stems: dict[str, Task]) -> No
     assert interval.low < stems["stems"].chance["mean_nr"] < interval.high
 
 
-def test_models_are_compared_with_automashupper(stems: dict[str, Task]) -> None:
-    *others, baseline = stems["stems-of-role"].results
-    assert baseline.against_baseline is None
-    for result in others:
-        assert result.against_baseline is not None
-        gap = result.overall.mean_nr - baseline.overall.mean_nr
-        assert result.against_baseline.mean_nr == pytest.approx(gap)
+def test_every_model_is_compared_with_every_other(stems: dict[str, Task]) -> None:
+    results = {result.model: result for result in stems["stems-of-role"].results}
+    for model, result in results.items():
+        assert set(result.against) == set(results) - {model}
+        for other, difference in result.against.items():
+            gap = result.overall.mean_nr - results[other].overall.mean_nr
+            assert difference.mean_nr == pytest.approx(gap)
+            reverse = results[other].against[model].mean_nr_ci95
+            ends = (-difference.mean_nr_ci95.high, -difference.mean_nr_ci95.low)
+            assert (reverse.low, reverse.high) == pytest.approx(ends)
 
 
 class Reader(Oracle):
