@@ -37,7 +37,7 @@ from engine.training.mix_nets.material import DrawnSongs, MixSongs, RecordedSong
 from engine.training.mix_nets.training import MixTraining, train_mix
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 
-__all__ = ["run", "small_net"]
+__all__ = ["run", "settings_for", "small_net"]
 
 _KINDS: Final[dict[str, NetKind]] = {"premixnet": "premixnet", "postmixnet": "postmixnet"}
 #: Share of compositions that is held out: four to one.
@@ -89,7 +89,7 @@ def run(
     outcome = train_mix(
         material,
         clean,
-        _settings(request, device),
+        settings_for(request, device),
         out=request.out,
         bled=bled,
         device=device,
@@ -179,7 +179,8 @@ def small_net(kind: NetKind) -> NetSettings:
     return NetSettings(kind, CPU_WIDTH, CPU_BOTTLENECK, CPU_JOINT_WIDTH, meeting=True)
 
 
-def _settings(request: TrainRequest, device: str) -> MixTraining:
+def settings_for(request: TrainRequest, device: str) -> MixTraining:
+    """The published network and rate, or what two CPU cores can train."""
     kind = _KINDS[request.model]
     settings = MixTraining(NetSettings(kind), lsro=request.lsro, seed=request.seed)
     if device == "cpu":

@@ -44,12 +44,8 @@ from engine.training.midi_audio.listing import ListedSong, read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 from engine.training.stem_jepa.draws import ACTIVE_PEAK, SongArray, draw_batch, song_array
-from engine.training.stem_jepa.training import (
-    PUBLISHED_TRAINING,
-    SMALL_TRAINING,
-    JepaTraining,
-    train_stem_jepa,
-)
+from engine.training.stem_jepa.settings import JepaTraining, preset_for
+from engine.training.stem_jepa.training import train_stem_jepa
 
 __all__ = ["run"]
 
@@ -122,7 +118,7 @@ def run(
             hint="Give folders in which each song is a folder of files named by role.",
             code="no_songs",
         )
-    preset = training or (SMALL_TRAINING if device == "cpu" else PUBLISHED_TRAINING)
+    preset = training or preset_for(device)
     settings = _settings(request, preset, train)
     outcome = train_stem_jepa(
         train,

@@ -19,6 +19,7 @@ __all__ = [
     "SMALL_TRAINING",
     "JepaTraining",
     "plain_settings",
+    "preset_for",
     "rise_and_fall",
 ]
 
@@ -98,6 +99,11 @@ SMALL_TRAINING: Final = JepaTraining(
     encoder_rate=0.0,
     contrast=Contrast(steps=1300, warmup_steps=30),
 )
+
+
+def preset_for(device: str) -> JepaTraining:
+    """The published run, or on a CPU the small one."""
+    return SMALL_TRAINING if device == "cpu" else PUBLISHED_TRAINING
 
 
 def rise_and_fall(step: int, warmup_steps: int, steps: int) -> float:

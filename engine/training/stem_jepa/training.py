@@ -26,21 +26,11 @@ from engine.training.resuming import Job, Outcome, run_job
 from engine.training.stem_jepa.check import measure
 from engine.training.stem_jepa.draws import SongArray, draw_batch
 from engine.training.stem_jepa.held_out import HeldOutSongs
-from engine.training.stem_jepa.settings import (
-    PUBLISHED_TRAINING,
-    SMALL_TRAINING,
-    JepaTraining,
-    plain_settings,
-)
+from engine.training.stem_jepa.settings import JepaTraining, plain_settings
 from engine.training.stem_jepa.steps import JepaSteps
 from engine.training.watching import Progress
 
-__all__ = [
-    "PUBLISHED_TRAINING",
-    "SMALL_TRAINING",
-    "JepaTraining",
-    "train_stem_jepa",
-]
+__all__ = ["train_stem_jepa"]
 
 #: Draws for validation come from this stream, draws for training from the steps' numbers.
 _VALIDATION_STREAM: Final = 2**31

@@ -13,6 +13,7 @@ from engine.errors import SomeItemsFailed, UnusableInput, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
+from engine.models.mix_nets.network import NetKind, NetSettings
 from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
 from engine.training.mix_nets.crops import make_crops
@@ -229,3 +230,16 @@ def test_requests_that_cannot_be_meant(values: dict[str, object], tmp_path: Path
 def test_the_cpu_is_always_there() -> None:
     assert pick_device("cpu") == "cpu"
     assert pick_device("auto") in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("model", ["premixnet", "postmixnet"])
+def test_off_the_cpu_the_published_network_learns_at_the_published_rate(
+    model: NetKind, tmp_path: Path
+) -> None:
+    request = TrainRequest(model, (tmp_path,), tmp_path / "a.safetensors", lsro=True)
+    settings = mix_run.settings_for(request, "cuda")
+    assert settings.net == NetSettings(model)
+    assert (settings.learning_rate, settings.epochs, settings.decaying) == (1e-4, 30, False)
+    assert settings.lsro
+    assert mix_run.settings_for(replace(request, epochs=3), "cuda").epochs == 3
+    assert mix_run.settings_for(request, "cpu").net == mix_run.small_net(model)

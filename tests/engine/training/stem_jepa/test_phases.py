@@ -15,12 +15,13 @@ from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.training.stem_jepa.check import ranked, stem_ranks
 from engine.training.stem_jepa.contrast import Contrast, contrastive_loss, missing_loss
 from engine.training.stem_jepa.draws import SongArray
-from engine.training.stem_jepa.training import (
+from engine.training.stem_jepa.settings import (
     PUBLISHED_TRAINING,
     SMALL_TRAINING,
     JepaTraining,
-    train_stem_jepa,
+    preset_for,
 )
+from engine.training.stem_jepa.training import train_stem_jepa
 
 TINY = JepaTraining(
     network=JepaConfig(
@@ -74,6 +75,8 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_the_presets() -> None:
+    assert preset_for("cuda") is preset_for("mps") is PUBLISHED_TRAINING
+    assert preset_for("cpu") is SMALL_TRAINING
     assert PUBLISHED_TRAINING.contrast is None
     assert PUBLISHED_TRAINING.all_steps == 300_000
     assert PUBLISHED_TRAINING.network == JepaConfig()

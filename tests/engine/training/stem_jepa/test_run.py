@@ -19,7 +19,7 @@ from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import TrainRequest
 from engine.training.stem_jepa.run import run
-from engine.training.stem_jepa.training import JepaTraining
+from engine.training.stem_jepa.settings import JepaTraining
 from tests.engine.library.songs import song
 from tests.engine.training.heard import write_splits
 

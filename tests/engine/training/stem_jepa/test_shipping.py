@@ -11,8 +11,9 @@ from engine.checkpoints import load_checkpoint
 from engine.errors import UsageError
 from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig
+from engine.training.stem_jepa.settings import JepaTraining
 from engine.training.stem_jepa.shipping import ship_stem_jepa
-from engine.training.stem_jepa.training import JepaTraining, train_stem_jepa
+from engine.training.stem_jepa.training import train_stem_jepa
 
 TINY = JepaTraining(
     network=JepaConfig(width=16, depth=1, heads=2, predictor_width=16, predictor_layers=2),

@@ -17,8 +17,8 @@ from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.training.resuming import resume_path
 from engine.training.stem_jepa.check import measure
 from engine.training.stem_jepa.draws import draw_batch, draw_example, song_array
-from engine.training.stem_jepa.settings import plain_settings
-from engine.training.stem_jepa.training import PUBLISHED_TRAINING, JepaTraining, train_stem_jepa
+from engine.training.stem_jepa.settings import PUBLISHED_TRAINING, JepaTraining, plain_settings
+from engine.training.stem_jepa.training import train_stem_jepa
 
 CROP = 4 * 2560
 TINY = JepaTraining(
