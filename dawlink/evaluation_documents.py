@@ -92,7 +92,11 @@ def _summaries(summaries: Mapping[str, Summary]) -> Document:
 
 def _summary_document(summary: Summary) -> Document:
     intervals = {name: _ends(interval) for name, interval in summary.ci95.items()}
-    return {**asdict(summary), "ci95": intervals}
+    first_of = {
+        str(size): {"share": found.share, "ci95": _ends(found.ci95)}
+        for size, found in summary.first_of.items()
+    }
+    return {**asdict(summary), "ci95": intervals, "first_of": first_of}
 
 
 def _ends(interval: Interval) -> list[float] | None:

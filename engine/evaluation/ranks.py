@@ -5,7 +5,9 @@ each that scores the same: a model that cannot tell them apart gets the middle. 
 right answers among the first k, where those that tie stand in random order: each counts as the
 chance that it is among them, so such a model has R@k = k / candidates. The normalised rank NR is
 rank / candidates, 0 is best, chance is about 0.5 (Riou et al. 2024, "Stem-JEPA", section 4).
-Intervals are redrawn by song.
+Galleries of other sizes are compared by the chance that the right answer comes first of K: itself
+and K - 1 others that are drawn from its candidates (the K-way test of Ciranni et al. 2025,
+"COCOLA", over all draws at once). Intervals are redrawn by song.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import comb
 
 from engine.evaluation.bootstrap import Interval, SongBootstrap
 
-__all__ = ["Difference", "Ranks", "Summary", "chance", "compare", "summarise"]
+__all__ = ["Difference", "Ranks", "Share", "Summary", "chance", "compare", "summarise"]
 
 #: The k of R@k.
 TOPS: Final = (1, 5, 10)
+#: The K of "first of K".
+SIZES: Final = (8, 16, 64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +87,24 @@ class Ranks:
         chances: NDArray[np.float64] = np.clip(top - higher, 0.0, alike) / alike
         return chances
 
+    def first_of(self, size: int) -> NDArray[np.float64]:
+        """(queries,) chance [0, 1] to be first of ``size``: itself and others drawn by lot.
+
+        Without ties C(n - 1 - h, size - 1) / C(n - 1, size - 1), where ``h`` of ``n`` candidates
+        score higher; with ties the mean of that over the places that they share.
+
+        Raises:
+            ValueError: a query has fewer candidates.
+        """
+        if not 1 <= size <= self.candidates.min(initial=size):
+            raise ValueError(f"there are not {size} candidates")
+        higher = self.rank - 1.0 - 0.5 * self.tied
+        alike = 1.0 + self.tied
+        below = self.candidates - higher
+        draws = comb(below, size) - comb(below - alike, size)
+        chances: NDArray[np.float64] = draws / (alike * comb(self.candidates - 1, size - 1))
+        return chances
+
     def where(self, chosen: NDArray[np.bool_]) -> Ranks:
         """Some of the queries."""
         index = np.flatnonzero(chosen)
@@ -95,8 +118,19 @@ class Ranks:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share [0, 1] of the queries and its 95 % interval."""
+
+    share: float
+    ci95: Interval
+
+
+@dataclass(frozen=True)
 class Summary:
-    """Figures of a list of ranks, their 95 % intervals by the same names, and what they rest on."""
+    """Figures of a list of ranks, their 95 % intervals by the same names, and what they rest on.
+
+    ``first_of`` has the sizes for which every query has candidates enough.
+    """
 
     queries: int
     songs: int
@@ -106,6 +140,7 @@ class Summary:
     mean_nr: float
     median_nr: float
     ci95: Mapping[str, Interval]
+    first_of: Mapping[int, Share]
 
 
 @dataclass(frozen=True)
@@ -129,6 +164,7 @@ def summarise(ranks: Ranks, *, seed: int = 0) -> Summary:
     hits = {f"r{top}": ranks.hits(top) for top in TOPS}
     intervals = {name: redrawn.mean(values) for name, values in hits.items()}
     intervals |= {"mean_nr": redrawn.mean(nr), "median_nr": redrawn.median(nr)}
+    first_of = {size: ranks.first_of(size) for size in SIZES if size <= ranks.candidates.min()}
     return Summary(
         queries=nr.size,
         songs=len(set(ranks.songs)),
@@ -138,6 +174,10 @@ def summarise(ranks: Ranks, *, seed: int = 0) -> Summary:
         mean_nr=float(nr.mean()),
         median_nr=float(np.median(nr)),
         ci95=intervals,
+        first_of={
+            size: Share(float(chances.mean()), redrawn.mean(chances))
+            for size, chances in first_of.items()
+        },
     )
 
 

@@ -33,6 +33,7 @@ def test_retrieval_prints_the_document_of_the_contract(filled: Command, tmp_path
     for result in document["results"]:
         assert FIGURES | {"ci95", "per_role", "scored_per_s"} <= set(result)
         assert set(result["ci95"]) == FIGURES
+        assert set(result["first_of"]) == {"8"}
         assert set(result["per_role"]) == {"vocals", "drums", "bass", "other"}
         assert 0 < result["mean_nr"] <= 1
         assert result["scored_per_s"] > 0

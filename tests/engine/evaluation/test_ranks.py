@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,32 @@ def test_who_cannot_tell_anything_apart_has_the_figures_of_chance(count: int) ->
     found, expected = summarise(tied), chance([count])
     for name, value in expected.items():
         assert getattr(found, name) == pytest.approx(value), name
+
+
+def test_first_of_k_is_the_share_of_draws_in_which_nothing_better_or_luckier_is_drawn() -> None:
+    scores, right, size = np.array([0.9, 0.7, 0.7, 0.7, 0.5, 0.4, 0.1]), 2, 4
+    others = [place for place in range(scores.size) if place != right]
+    shares = []
+    for drawn in itertools.combinations(others, size - 1):
+        heard = scores[list(drawn)]
+        first = (heard <= scores[right]).all()
+        shares.append(first / (1 + (heard == scores[right]).sum()))
+    found = Ranks.of_scores(("g0",), ("bass",), [(scores, right)])
+    assert found.first_of(size).item() == pytest.approx(np.mean(shares))
+    assert found.first_of(scores.size).item() == found.hits(1).item()
+    assert found.first_of(1).item() == 1.0
+    with pytest.raises(ValueError, match="candidates"):
+        found.first_of(scores.size + 1)
+
+
+def test_a_summary_has_first_of_k_where_there_are_as_many() -> None:
+    found = summarise(ranks(1, 11, 20, candidates=20))
+    assert set(found.first_of) == {8, 16}
+    assert found.first_of[16].share == pytest.approx(1 / 3, abs=0.01)
+    assert found.first_of[8].ci95.low <= found.first_of[8].share <= found.first_of[8].ci95.high
+    lots = Ranks.of_scores(("g0",), ("bass",), [(np.zeros(600), 3)])
+    sizes = {size: share.share for size, share in summarise(lots).first_of.items()}
+    assert sizes == pytest.approx({8: 1 / 8, 16: 1 / 16, 64: 1 / 64})
 
 
 def test_what_is_chosen_of_the_queries_keeps_its_ties() -> None:
