@@ -54,14 +54,24 @@ def test_tables_are_made_of_the_same_questions_only(protocol: str, tmp_path: Pat
             read([first, report("third", "random", **other)])
 
 
-def test_a_cell_is_the_figure_or_its_difference_to_a_named_model() -> None:
-    from benchmarks.evaluation_table import cell
+def test_a_cell_is_a_figure_and_a_difference_is_to_a_named_model() -> None:
+    from benchmarks.evaluation_table import cell, difference
 
     gap = {"mean_nr": -0.25, "ci95": {"mean_nr": [-0.5, 0.125]}}
-    result = {"mean_nr": 0.25, "ci95": {"mean_nr": [0.125, 0.5]}, "against": {"fit": gap}}
+    share = {"share": 0.75, "ci95": [0.5, 1.0]}
+    result = {
+        "mean_nr": 0.25,
+        "ci95": {"mean_nr": [0.125, 0.5]},
+        "against": {"fit": gap},
+        "first_of": {"8": share},
+        "accuracy": share,
+    }
     assert cell(result) == "0.250 (0.125–0.500)"
-    assert cell(result, paired="fit") == "-0.250 (-0.500 to +0.125)"
-    assert cell(result, paired="chroma") == "—"
+    assert cell(result, "first-of-8") == cell(result, "accuracy") == "0.750 (0.500–1.000)"
+    assert cell(result, "first-of-16") == cell(None) == ""
+    assert cell({"mean_nr": 0.5, "accuracy": 0.5}, "accuracy") == "0.500"
+    assert difference(result, "fit") == "-0.250 (-0.500 to +0.125)"
+    assert difference(result, "chroma") == difference(None, "fit") == "—"
 
 
 def test_the_documents_name_no_other() -> None:
