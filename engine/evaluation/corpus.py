@@ -113,6 +113,16 @@ class Mixtures(Protocol):
         ...
 
 
+def of_one_metre(songs: Sequence[EvaluationSong]) -> list[EvaluationSong]:
+    """The songs of the most usual metre: others would be told apart by their metre alone.
+
+    Of metres that are as usual as each other the one with the most beats, so 4/4 before 3/4.
+    """
+    metres = [song.beats_per_bar for song in songs]
+    usual = max(sorted(set(metres), reverse=True), key=metres.count)
+    return [song for song in songs if song.beats_per_bar == usual]
+
+
 def load_songs(library: LibraryReader, song_ids: Sequence[str]) -> tuple[EvaluationSong, ...]:
     """The songs of ``song_ids`` that have two parts or more, in that order.
 

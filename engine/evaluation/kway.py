@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage
+from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage, of_one_metre
 from engine.evaluation.gallery import Gallery, Stopwatch
 from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Task, task_of
@@ -26,7 +26,7 @@ from engine.evaluation.windows import LEAST_ACTIVITY, window_at
 from engine.models.ranker import Ranker
 from engine.theory import Role
 
-__all__ = ["kway_tasks", "of_one_metre"]
+__all__ = ["kway_tasks"]
 
 WINDOW_BARS: Final = 2
 #: Sizes of the batches, as far as there are songs.
@@ -85,16 +85,6 @@ def kway_tasks(
             )
         )
     return tasks
-
-
-def of_one_metre(songs: Sequence[EvaluationSong]) -> list[EvaluationSong]:
-    """The songs of the most usual metre: others would be told apart by their metre alone.
-
-    Of metres that are as usual as each other the one with the most beats, so 4/4 before 3/4.
-    """
-    metres = [song.beats_per_bar for song in songs]
-    usual = max(sorted(set(metres), reverse=True), key=metres.count)
-    return [song for song in songs if song.beats_per_bar == usual]
 
 
 def _draw_pairs(

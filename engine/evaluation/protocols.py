@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from engine.errors import MissingDependency, UnusableInput, UsageError
-from engine.evaluation.corpus import EvaluationSong, Mixtures
+from engine.evaluation.corpus import EvaluationSong, Mixtures, of_one_metre
 from engine.evaluation.report import Protocol, Report, Task
 from engine.models.ranker import Ranker
 
@@ -119,8 +119,6 @@ def _left_out(
         return _unmatched(songs, tasks[0].results[0].overall.queries)
     if protocol != "kway":
         return ()
-    from engine.evaluation.kway import of_one_metre
-
     asked = of_one_metre(songs)
     count = len(songs) - len(asked)
     if not count:

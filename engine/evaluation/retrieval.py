@@ -6,8 +6,9 @@ every item is read at the same bars (from its beginning again when it is shorter
 mean over the windows in which it sounds. Items of another metre do not compete: they would be told
 apart by their metre alone. A model of whole songs (Stem-JEPA) reads query and items
 as it was published instead, from the first bar to the last. The other parts of the query's song are
-candidates too, and are wrong. R@k depends on the number of items: with more than the published test
-has, draws of whole songs up to that number are reported beside it.
+candidates too, and are wrong. R@k depends on the number of items: where the songs of the most usual
+metre have more than the published test, draws of as many of their items are reported beside it,
+song by song; the last song of a draw may lend only some of its items.
 
 *Windows*: the product's own question. The query is a vocal window, the candidates are windows of
 harmonic stems or of drums at their own bars; the right one comes from the same bars of the same
@@ -25,7 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage
+from engine.evaluation.corpus import EvaluationSong, Mixtures, Passage, of_one_metre
 from engine.evaluation.gallery import ALL_TRANSPOSITIONS, AS_IS, Gallery, Stopwatch
 from engine.evaluation.ranks import Ranks
 from engine.evaluation.report import Task, task_of
@@ -108,10 +109,10 @@ def stem_tasks(
         )
         if any(map(_is_open, asking))
     ]
-    if len(items) > PUBLISHED_ITEMS:
-        drawn = _draws([song for song, _ in asked], PUBLISHED_ITEMS, seed)
+    drawn = _draws(songs, [song.id for song, _ in asked], PUBLISHED_ITEMS, seed)
+    if drawn:
         ranks = {m: _drawn_ranks(queries, table, drawn) for m, table in answers.scores.items()}
-        words = f"{about} {PUBLISHED_ITEMS}, {DRAWS} draws of whole songs"
+        words = f"{about} {PUBLISHED_ITEMS}, {DRAWS} draws song by song"
         tables.append((f"stems-{PUBLISHED_ITEMS}", words, PUBLISHED_ITEMS, ranks))
     return [
         task_of(name, text, items=count, answers=ranks, watches=answers.watches, seed=seed)
@@ -190,11 +191,18 @@ def _ask_all(
     return _Answers({ranker.name: scores[ranker.name] for ranker in rankers}, watches)
 
 
-def _draws(songs: Sequence[EvaluationSong], size: int, seed: int) -> list[NDArray[np.int64]]:
-    """``size`` items each: songs in random order with all their items, until there are so many."""
+def _draws(
+    songs: Sequence[EvaluationSong], owners: Sequence[str], size: int, seed: int
+) -> list[NDArray[np.int64]]:
+    """``size`` items each, of songs in random order until there are so many; all of one metre.
+
+    No draw where the songs have no more than that. ``owners`` are the songs of the items.
+    """
+    owner = np.array(owners)
+    groups = [np.flatnonzero(owner == song.id) for song in of_one_metre(songs)]
+    if sum(group.size for group in groups) <= size:
+        return []
     rng = np.random.default_rng(seed)
-    owner = np.array([song.id for song in songs])
-    groups = [np.flatnonzero(owner == song) for song in dict.fromkeys(owner.tolist())]
     return [
         np.concatenate([groups[i] for i in rng.permutation(len(groups))])[:size]
         for _ in range(DRAWS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MissingDependency, UnusableInput, UsageError
-from engine.evaluation.kway import of_one_metre
+from engine.evaluation.corpus import of_one_metre
 from engine.evaluation.plots import draw_report
 from engine.evaluation.protocols import evaluate, parse_protocol, rankers_for
 from tests.engine.evaluation.material import Constant, SameLevelMixtures, song

@@ -166,6 +166,20 @@ def test_more_items_than_published_are_drawn_song_by_song(monkeypatch: pytest.Mo
     assert constant.mean_nr == pytest.approx(13 / 24)
 
 
+def test_draws_have_as_many_candidates_as_published_whatever_other_metres_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.evaluation.retrieval.PUBLISHED_ITEMS", 6)
+    songs = [song(0), song(1), waltz(2), waltz(3)]
+    tasks = stem_tasks(songs, SameLevelMixtures(), [Constant()], seed=0)
+    drawn = {task.name: task for task in tasks}["stems-6"]
+    assert drawn.chance["r1"] == pytest.approx(1 / 6)
+    assert drawn.results[0].overall.songs == 2
+    monkeypatch.setattr("engine.evaluation.retrieval.PUBLISHED_ITEMS", 8)
+    tasks = stem_tasks(songs, SameLevelMixtures(), [Constant()], seed=0)
+    assert [task.name for task in tasks] == ["stems", "stems-of-role"]
+
+
 def heard(passage: Passage, key: str) -> Passage:
     def read(start_s: float, end_s: float, sample_rate: int) -> NDArray[np.float32]:
         raise AssertionError("never read")
