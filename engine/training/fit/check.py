@@ -6,7 +6,7 @@ The score is the one that a question for this one role is ranked by. The normali
 share of those that score higher (0 best, 0.5 chance; ties count half).
 *Key given* leaves all windows in their own keys; *near* lets each take its best of the seven
 transpositions that ranking tries by default; *any key* its best of twelve. Intervals resample
-songs, not windows (percentile bootstrap, Efron 1979).
+songs, not windows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.evaluation.bootstrap import SongBootstrap
 from engine.models.pool import RolePool
 from engine.models.ranker import ClipFeatures, Ranker, Search
 from engine.theory import Role
@@ -42,7 +43,6 @@ KEY_GIVEN: Final = (0,)
 NEAR_KEYS: Final = tuple(range(-3, 4))
 ANY_KEY: Final = tuple(range(-6, 6))
 _SEARCHES: Final = {"given": KEY_GIVEN, "near": NEAR_KEYS, "any": ANY_KEY}
-_RESAMPLES: Final = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +115,9 @@ def ranks(
 
 
 def bootstrap(values: NDArray[np.float64], groups: Sequence[str], *, seed: int = 0) -> Interval:
-    """The mean over windows with its interval by song."""
-    names, index = np.unique(np.array(groups), return_inverse=True)
-    sums = np.bincount(index, weights=values)
-    counts = np.bincount(index)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, names.size, (_RESAMPLES, names.size))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high))
+    """The mean over windows with its interval by song; NaN where all are of one song."""
+    found = SongBootstrap(groups, seed=seed).mean(values)
+    return Interval(float(values.mean()), found.low, found.high)
 
 
 def compared(
