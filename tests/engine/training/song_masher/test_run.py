@@ -65,7 +65,7 @@ def test_from_folders_to_three_checkpoints(data: Path, tmp_path: Path) -> None:
         made = [text.split("step ")[1].split(", loss ")[0] for text in steps]
         assert made == ["1 of 2", "2 of 2"]
         assert all(float(text.split("loss ")[1]) > 0.0 for text in steps)
-    assert len(told) == 1 + 3 * (1 + 2)
+    assert len(told) == 2 + 1 + 3 * (1 + 2)
 
 
 def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
