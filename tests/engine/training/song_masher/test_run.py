@@ -14,6 +14,7 @@ from engine.errors import SomeItemsFailed, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import MashupExample
+from engine.models.song_masher.checkpoint import load_song_masher
 from engine.models.song_masher.mask_checkpoint import load_mask_network
 from engine.models.song_masher.mask_network import MaskConfig
 from engine.models.song_masher.network import Defects, MasherConfig
@@ -22,7 +23,7 @@ from engine.training.requests import TrainRequest
 from engine.training.song_masher.data import mashup_sets
 from engine.training.song_masher.mask_training import MaskTraining
 from engine.training.song_masher.run import MasherPlan, run
-from engine.training.song_masher.training import MasherTraining, load_song_masher
+from engine.training.song_masher.training import MasherTraining
 from engine.training.song_masher.triples import planned_triples
 from tests.engine.library.songs import RATE, analysis, song
 from tests.engine.training.heard import list_songs
