@@ -42,6 +42,7 @@ from engine.errors import UnusableInput
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.ducking import apply_ducking, ducking_gain
+from engine.models.song_masher.checkpoint import load_song_masher
 from engine.models.song_masher.mask_checkpoint import load_mask_network
 from engine.models.song_masher.mask_network import SAMPLE_RATE, MaskNetwork, apply_masks, spectra
 from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
@@ -54,7 +55,6 @@ from engine.training.song_masher.mask_training import MaskTraining, measure, tra
 from engine.training.song_masher.training import (
     MasherTraining,
     Triple,
-    load_song_masher,
     masher_example,
     train_song_masher,
 )

@@ -3,7 +3,8 @@
 Davies, Hamel, Yoshii and Goto, "AutoMashUpper: automatic creation of multi-song music mashups",
 IEEE/ACM TASLP 2014: harmonic match of beat-synchronous chroma over key shifts, rhythmic match of
 kick and snare patterns at twelve steps per beat, spectral balance of three bands; weights 1, 0.2
-and 0.2 (that of the rhythm is not stated in what could be read of the paper).
+and 0.2 (that of the rhythm is not stated in what could be read of the paper). Unlike there, both
+spectra are normalised before they are added, not after, since stems are brought to one loudness.
 
 The open tool that later papers measured against has no rhythm term. It is followed as it scores,
 minus its bugs: signed transpositions, beats with their phase, the chroma correlation divided by

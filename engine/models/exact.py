@@ -283,7 +283,7 @@ def _rhythm(clip: ClipQuery, stems: StemBars, loop_bars: int) -> NDArray[np.floa
 
 
 def _balance(clip: ClipQuery, stems: StemBars, loop_bars: int) -> NDArray[np.float32]:
-    """(bars,) evenness of the three-band spectrum of clip and stem at equal loudness."""
+    """(bars,) evenness of the mean of clip's and stem's three-band shares: both at one loudness."""
     mean = slide_sum(stems.power, loop_weights(clip.bars, loop_bars)) / clip.bars
     levels = np.sqrt(np.maximum(mean, 0))
     shares = safe_ratio(levels, levels.sum(axis=0, keepdims=True))

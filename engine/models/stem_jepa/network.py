@@ -108,11 +108,6 @@ class JepaConfig:
         if self.depth < 1 or self.predictor_layers < 2:
             raise ValueError("an encoder has a block, a predictor two linear layers, or more")
 
-    @property
-    def embedding_size(self) -> int:
-        """Numbers in the embedding of a piece."""
-        return ROWS * self.width
-
 
 #: ViT-Base and the MLP predictor of the paper: 85.25 M and 6.56 M parameters.
 PUBLISHED: Final = JepaConfig()

@@ -21,7 +21,7 @@ from typing import Final, overload
 
 import numpy as np
 
-from engine.audio.decode import decode, probe
+from engine.audio.decode import decode
 from engine.audio.resample import resample
 from engine.audio.stretch import Stretcher, default_stretcher
 from engine.audio.waveform import Waveform
@@ -74,6 +74,19 @@ class _Keyed:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What is known of a given mashup once it was decoded.
+
+    Args:
+        fault: a sentence about one that cannot be learned from; empty when it can.
+        is_uneven: whether its mix has another length than the shorter of its songs.
+    """
+
+    fault: str = ""
+    is_uneven: bool = False
+
+
 class TripleFiles(Sequence[Triple]):
     """Mashups that are decoded when they are asked for, 16 kHz mono, the first minute."""
 
@@ -123,13 +136,13 @@ def mashup_sets(
     Raises:
         UnusableInput: no such folder, neither mashups nor multitrack songs, songs that the
             generator finds no partners for, or none that may be trained on.
-        SomeItemsFailed: the time was over before all mashups were rendered.
+        SomeItemsFailed: the time was over before all mashups were read or rendered.
     """
     deadline = deadline or Deadline(None)
     found = {path: find_mashups([path]) for path in request.data}
     given = [folder for folders in found.values() for folder in folders]
     songs = tuple(path for path in request.data if not found[path])
-    sources = [_given(given)] if given else []
+    sources = [_given(given, deadline.telling(tell))] if given else []
     if songs:
         of_songs = replace(request, data=songs)
         sources.append(_made(of_songs, tell, deadline, stretcher or default_stretcher()))
@@ -166,8 +179,12 @@ def _made(request: TrainRequest, tell: Tell, deadline: Deadline, stretcher: Stre
     return _Keyed(train, unseen, (*material.notes, *parts.notes))
 
 
-def _given(folders: Sequence[Path]) -> _Keyed:
-    faults = {folder: fault for folder in folders if (fault := _fault(folder))}
+def _given(folders: Sequence[Path], tell: Tell) -> _Keyed:
+    heard: dict[Path, _Heard] = {}
+    for number, folder in enumerate(folders, 1):
+        tell(f"reading mashup {number} of {len(folders)}")
+        heard[folder] = _heard(folder)
+    faults = {folder: found.fault for folder, found in heard.items() if found.fault}
     if len(faults) == len(folders):
         raise UnusableInput(
             next(iter(faults.values())), hint="Give mashups that can be decoded.", code="no_mashups"
@@ -176,7 +193,7 @@ def _given(folders: Sequence[Path]) -> _Keyed:
     held_out = {k: path for k, path in keyed.items() if int(k[:8], 16) % HELD_OUT == 0}
     held_out = held_out if len(held_out) < len(keyed) else {}
     train = {k: path for k, path in keyed.items() if k not in held_out}
-    uneven = [folder for folder in keyed.values() if _is_uneven(folder)]
+    uneven = [folder for folder in keyed.values() if heard[folder].is_uneven]
     notes = tuple(faults.values())
     if uneven:
         notes += (
@@ -187,23 +204,18 @@ def _given(folders: Sequence[Path]) -> _Keyed:
     return _Keyed(train, held_out, notes)
 
 
-def _is_uneven(folder: Path) -> bool:
-    """Whether a mix has another length than the shorter of its songs."""
-    first, second, mix = (probe(_files(folder)[part]).duration_s for part in _PARTS)
-    songs_s, mix_s = (min(length_s, LONGEST_S) for length_s in (min(first, second), mix))
-    return abs(songs_s - mix_s) > _UNEVEN_S
-
-
-def _fault(folder: Path) -> str:
-    """A sentence about a mashup that cannot be learned from; empty when it can."""
-    for path in _files(folder).values():
+def _heard(folder: Path) -> _Heard:
+    """All that a training reads of a mashup is decoded, for damage may lie anywhere in it."""
+    lengths_s: dict[str, float] = {}
+    for part, path in _files(folder).items():
         try:
-            heard = decode(path, end_s=2 * _SHORTEST_S)
+            lengths_s[part] = decode(path, end_s=LONGEST_S).duration_s
         except UnusableInput as error:
-            return error.message
-        if heard.duration_s < _SHORTEST_S:
-            return f"{path} is shorter than {_SHORTEST_S} s; its mashup is left out."
-    return ""
+            return _Heard(fault=error.message)
+        if lengths_s[part] < _SHORTEST_S:
+            return _Heard(fault=f"{path} is shorter than {_SHORTEST_S} s; its mashup is left out.")
+    songs_s = min(lengths_s["first"], lengths_s["second"])
+    return _Heard(is_uneven=abs(songs_s - lengths_s["mix"]) > _UNEVEN_S)
 
 
 def _sets(*sources: _Keyed) -> MashupSets:

@@ -48,9 +48,9 @@ def run(
     """Train all three, as ``request`` says; ``plan`` is the published run when None.
 
     Raises:
-        UnusableInput: no mashups and no songs, or one that cannot be decoded.
+        UnusableInput: no mashups and no songs, or none that can be decoded.
         UsageError: a run to go on with that was another.
-        SomeItemsFailed: the minutes were over before all mashups were made.
+        SomeItemsFailed: the minutes were over before all mashups were read or made.
         MissingDependency: no such device, or no stretcher.
     """
     device = pick_device(request.device)

@@ -28,33 +28,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.audio.waveform import Waveform
-from engine.checkpoints import (
-    Plain,
-    build_network,
-    load_checkpoint,
-    recorded_settings,
-)
+from engine.checkpoints import Plain
 from engine.errors import UnusableInput
-from engine.models.song_masher.network import Defects, MasherConfig, Part, SongMasher, spectrum
+from engine.models.song_masher.checkpoint import KIND
+from engine.models.song_masher.network import MasherConfig, SongMasher, spectrum
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.watching import Progress
 
 __all__ = [
     "MasherTraining",
     "Triple",
-    "load_song_masher",
     "masher_example",
     "masher_loss",
     "train_song_masher",
 ]
 
-KIND: Final = "song-masher"
 #: Examples kept as planes, 12 MB a minute.
 _KEPT: Final = 64
 _RATES: Final = {"magnitude": 1e-3, "phase": 0.05}
-_PARTS: Final[Mapping[str, Part]] = {"magnitude": "magnitude", "phase": "phase"}
-#: Of a checkpoint's network; published is 256.
-_MOST_WIDTH: Final = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,22 +190,6 @@ def train_song_masher(
         report=report,
     )
     return run_job(job, out, minutes=minutes, resume=resume, clock=clock)
-
-
-def load_song_masher(path: Path) -> SongMasher:
-    """The network of a checkpoint.
-
-    Raises:
-        MissingDependency: it is not there, damaged, of another kind, or of another size.
-    """
-    checkpoint = load_checkpoint(path, KIND)
-    with recorded_settings(checkpoint) as said:
-        config = MasherConfig(
-            part=_PARTS[str(said.settings["part"])],
-            width=said.whole("width", least=1, most=_MOST_WIDTH),
-            defects=Defects(*(said.flag(entry.name) for entry in dataclasses.fields(Defects))),
-        )
-    return build_network(lambda: SongMasher(config), checkpoint, prefix="model.")
 
 
 def _batch(

@@ -23,7 +23,15 @@ from engine.models.stem_jepa.log_mel import SAMPLE_RATE
 from engine.models.stem_jepa.network import JEPA_ROLES, StemJepa, jepa_loss
 from engine.training.stem_jepa.draws import ACTIVE_PEAK, SongArray
 
-__all__ = ["JepaMetrics", "StemRanks", "measure", "ranked", "stem_ranks"]
+__all__ = [
+    "DrawMetrics",
+    "RankMetrics",
+    "StemRanks",
+    "draw_metrics",
+    "rank_metrics",
+    "ranked",
+    "stem_ranks",
+]
 
 #: So much of a song is read [s], and so many songs: half a minute for the small preset on a CPU.
 _READ_S: Final = 32
@@ -33,13 +41,25 @@ _RESAMPLED: Final = 2000
 
 
 @dataclass(frozen=True)
-class JepaMetrics:
-    """How good and how alive a network is.
+class DrawMetrics:
+    """How good and how alive a network is on a batch of crops.
 
     Args:
         loss: [0, 4].
         top1: share of the batch whose own target is the most similar one.
         spread: mean deviation of the targets' unit embeddings, 0 when all are the same (collapse).
+    """
+
+    loss: float
+    top1: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class RankMetrics:
+    """How good a network is on songs.
+
+    Args:
         mean_nr: normalised rank (0, 1] of the missing stem among all stems of the songs.
         mean_nr_of_role: among the stems of its role.
         mean_nr_of_role_low: its interval of 95 % by song, lower end.
@@ -47,9 +67,6 @@ class JepaMetrics:
         chance_of_role: what lot gives among the stems of a role.
     """
 
-    loss: float
-    top1: float
-    spread: float
     mean_nr: float
     mean_nr_of_role: float
     mean_nr_of_role_low: float
@@ -89,10 +106,8 @@ class StemRanks:
 
 
 @torch.no_grad()
-def measure(
-    model: StemJepa, songs: Sequence[SongArray], batch: tuple[Tensor, Tensor, Tensor]
-) -> JepaMetrics:
-    """The network on ``songs`` and on one batch of them: mixes, stems and labels."""
+def draw_metrics(model: StemJepa, batch: tuple[Tensor, Tensor, Tensor]) -> DrawMetrics:
+    """The network on mixes and stems (batch, samples) at 16 kHz and labels (batch,)."""
     device = model.predictor.roles.weight.device
     predicted, wanted = model.views(*(part.to(device) for part in batch))
     asked, found = (
@@ -103,11 +118,19 @@ def measure(
     )
     hit = (asked @ found.T).argmax(dim=1) == torch.arange(len(asked), device=device)
     spread = found.std(dim=0, unbiased=False).square().sum().sqrt()
+    return DrawMetrics(
+        float(jepa_loss(predicted, wanted)), float(hit.float().mean()), float(spread)
+    )
+
+
+def rank_metrics(model: StemJepa, songs: Sequence[SongArray]) -> RankMetrics:
+    """The network on the first 80 of ``songs``, (4, samples) each.
+
+    Raises:
+        UnusableInput: a song is shorter than one column of patches (160 ms).
+    """
     ranks = stem_ranks(model, songs[:_MOST_SONGS])
-    return JepaMetrics(
-        float(jepa_loss(predicted, wanted)),
-        float(hit.float().mean()),
-        float(spread),
+    return RankMetrics(
         _mean(ranks.among_all),
         _mean(ranks.of_role),
         *ranks.interval(ranks.of_role),
@@ -124,6 +147,9 @@ def stem_ranks(model: StemJepa, songs: Sequence[SongArray], *, predicted: bool =
         model: the network.
         songs: (4, samples) each.
         predicted: ask by the predictor, else by the encoder's own view of the rest.
+
+    Raises:
+        UnusableInput: a song is shorter than one column of patches (160 ms).
     """
     asked, found, labels, numbers = [], [], [], []
     for number, song in enumerate(songs):

@@ -4,7 +4,8 @@ Source: Riou et al. (ISMIR 2024), section 3.1. A crop of 8 s is taken at random;
 in it when its peak exceeds 0.1; the target is a random active stem and the context the sum of a
 random subset, of uniformly random size, of the other active ones. A crop with fewer than two
 active stems is drawn again, ten times at most, and then another song is tried (the paper's rule;
-the authors' code would go on with a silent context).
+the authors' code would go on with a silent context). Unlike in the authors' epochs, which go
+through all songs, the song of every example is drawn with replacement.
 
 A song is (4, samples) at 16 kHz, rows in the order of ``JEPA_ROLES``, missing stems silent.
 """

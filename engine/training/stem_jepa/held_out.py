@@ -1,14 +1,19 @@
-"""What is told of held-out songs while a Stem-JEPA is trained: a few songs, in seconds.
+"""What held-out songs say of a Stem-JEPA: while it is trained a few of them, then up to 80.
 
-The loss is that of the phase at hand, on crops that are drawn as in training; the rank is that of
-the missing stem among those of its role (:func:`engine.training.stem_jepa.check.stem_ranks`). In
-the contrastive phase there is no predictor yet, so the encoder's view of the rest asks for the
-stem.
+While it is trained the loss is that of the phase at hand, on crops that are drawn as in training;
+the rank is that of the missing stem among those of its role
+(:func:`engine.training.stem_jepa.check.stem_ranks`). In the contrastive phase there is no predictor
+yet, so the encoder's view of the rest asks for the stem.
+
+Stems of a song may never sound together. Where no crop can be drawn, what one would say is left
+out, and the ranks, which hear whole songs, are told alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -17,7 +22,7 @@ from torch import Tensor
 from engine.errors import UnusableInput
 from engine.models.stem_jepa.log_mel import HOP_SAMPLES
 from engine.models.stem_jepa.network import jepa_loss
-from engine.training.stem_jepa.check import stem_ranks
+from engine.training.stem_jepa.check import draw_metrics, rank_metrics, stem_ranks
 from engine.training.stem_jepa.contrast import contrastive_loss, missing_loss
 from engine.training.stem_jepa.draws import SongArray, draw_batch
 from engine.training.stem_jepa.pictures import (
@@ -31,14 +36,17 @@ from engine.training.stem_jepa.steps import JepaSteps
 
 __all__ = ["HeldOutSongs"]
 
-#: So many songs are heard, a fifth of those that the checkpoint's metrics are taken of.
+_LOGGER = logging.getLogger(__name__)
+#: So many songs are heard while training, a fifth of those that the checkpoint's metrics are of.
 _MOST_SONGS: Final = 16
-#: Draws come from this stream.
+#: Draws while training come from this stream …
 _STREAM: Final = 2**31 + 3
+#: … and those of the checkpoint's metrics from this one; draws to train on from steps' numbers.
+_VALIDATION_STREAM: Final = 2**31
 
 
 class HeldOutSongs:
-    """Songs that a network is measured on while it is trained.
+    """Songs that a network is measured on while it is trained, and when it is.
 
     Args:
         work: the network at work.
@@ -51,7 +59,19 @@ class HeldOutSongs:
         self, work: JepaSteps, songs: Sequence[SongArray], training: JepaTraining, device: str
     ) -> None:
         self._work, self._training, self._device = work, training, device
-        self._songs = tuple(songs[:_MOST_SONGS])
+        self._all, self._songs = songs, tuple(songs[:_MOST_SONGS])
+
+    def metrics(self) -> Mapping[str, float]:
+        """What the checkpoint says: :class:`DrawMetrics` and :class:`RankMetrics` by name.
+
+        Nothing without songs; the first are left out, with a word, where the songs allow no draw.
+        """
+        if not self._all:
+            return {}
+        of_draw = _of_draw(self._draw_metrics)
+        if not of_draw:
+            _LOGGER.warning("Held-out stems never sound together: their loss is not measured.")
+        return {**of_draw, **dataclasses.asdict(rank_metrics(self._work.model, self._all))}
 
     def measured(self, step: int) -> Mapping[str, float]:
         """Loss and rank after ``step`` steps; nothing without songs.
@@ -63,14 +83,9 @@ class HeldOutSongs:
         ranks = stem_ranks(self._work.model, self._songs, predicted=not is_contrast)
         if not ranks.of_role.size:
             return {}
+        loss = self._contrasted if is_contrast else self._predicted
         found = {"rank in role": float(ranks.of_role.mean())}
-        try:
-            return {
-                "loss": float(self._contrasted() if is_contrast else self._predicted()),
-                **found,
-            }
-        except UnusableInput:
-            return found
+        return {**_of_draw(lambda: {"loss": float(loss())}), **found}
 
     @cached_property
     def _pictures(self) -> list[SongPicture]:
@@ -79,6 +94,15 @@ class HeldOutSongs:
     @property
     def _seed(self) -> tuple[int, int]:
         return self._training.seed, _STREAM
+
+    def _draw_metrics(self) -> Mapping[str, float]:
+        batch = draw_batch(
+            self._all,
+            batch=self._training.batch,
+            samples=self._training.crop_samples,
+            seed=(self._training.seed, _VALIDATION_STREAM),
+        )
+        return dataclasses.asdict(draw_metrics(self._work.model, batch))
 
     def _contrasted(self) -> Tensor:
         contrast, model = self._training.contrast, self._work.model
@@ -112,3 +136,11 @@ class HeldOutSongs:
         predicted, wanted = model.views_of_images(context, target, roles)
         apart = missing_loss(predicted, wanted, roles, temperature=contrast.temperature)
         return jepa_loss(predicted, wanted) + contrast.told_apart * apart
+
+
+def _of_draw(measured: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+    """What is measured on crops that are drawn; nothing where the songs allow no such draw."""
+    try:
+        return measured()
+    except UnusableInput:
+        return {}

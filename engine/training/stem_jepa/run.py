@@ -35,8 +35,8 @@ from engine.library.blobs import audio_key
 from engine.library.library import Library
 from engine.library.place import DATABASE_NAME
 from engine.library.rows import SongRow
-from engine.models.stem_jepa.log_mel import LogMel, MelStatistics
-from engine.models.stem_jepa.network import JEPA_ROLES, LABELS
+from engine.models.stem_jepa.log_mel import SAMPLE_RATE, LogMel, MelStatistics
+from engine.models.stem_jepa.network import COLUMN_SAMPLES, JEPA_ROLES, LABELS
 from engine.theory import Role
 from engine.training.deadline import Deadline
 from engine.training.material import strictest
@@ -173,7 +173,7 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
 
 
 def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _Song]:
-    """Every song with two stems or more by its key, read from the folder beside the checkpoint.
+    """Every usable song by its key, read from the folder beside the checkpoint.
 
     Of several words on one song, one title or one composition the strictest holds; those for tests
     take no part.
@@ -196,8 +196,8 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
         except UnusableInput as error:
             notes.append(f"{source.title}: {error.message}")
             continue
-        if np.count_nonzero(np.abs(song).max(axis=1, initial=0) > ACTIVE_PEAK) < 2:
-            notes.append(f"{source.title}: fewer than two of its stems peak above -20 dB")
+        if fault := _fault(song):
+            notes.append(f"{source.title}: {fault}")
             continue
         found[key] = (named, song)
     split_of = strictest(said)
@@ -209,6 +209,16 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
         if split != "test":
             songs[key] = _Song(group, samples, split == "val" if split else _is_drawn(group))
     return songs
+
+
+def _fault(song: SongArray) -> str:
+    """Why nothing can be learned from a song, nor measured on it; empty when it can."""
+    if song.shape[1] < COLUMN_SAMPLES:
+        length_s, needed_s = (samples / SAMPLE_RATE for samples in (song.shape[1], COLUMN_SAMPLES))
+        return f"{length_s:.3f} s are too short, {needed_s:.2f} s are needed"
+    if np.count_nonzero(np.abs(song).max(axis=1) > ACTIVE_PEAK) < 2:
+        return "fewer than two of its stems peak above -20 dB"
+    return ""
 
 
 def _is_drawn(group: str) -> bool:

@@ -13,27 +13,21 @@ Every draw depends on the seed and the step's number alone, so an interrupted ru
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from engine.errors import UnusableInput
 from engine.models.stem_jepa.checkpoint import KIND
 from engine.training.deadline import Deadline
 from engine.training.resuming import Job, Outcome, run_job
-from engine.training.stem_jepa.check import measure
-from engine.training.stem_jepa.draws import SongArray, draw_batch
+from engine.training.stem_jepa.draws import SongArray
 from engine.training.stem_jepa.held_out import HeldOutSongs
 from engine.training.stem_jepa.settings import JepaTraining, plain_settings
 from engine.training.stem_jepa.steps import JepaSteps
 from engine.training.watching import Progress
 
 __all__ = ["train_stem_jepa"]
-
-#: Draws for validation come from this stream, draws for training from the steps' numbers.
-_VALIDATION_STREAM: Final = 2**31
 
 
 def train_stem_jepa(
@@ -63,18 +57,7 @@ def train_stem_jepa(
         raise UnusableInput("There are no songs to train on.", hint="Name folders with stems.")
     deadline = Deadline(minutes, clock=clock)  # pictures take minutes too
     work = JepaSteps(songs, training, device, pictured=pictured)
-
-    def metrics() -> Mapping[str, float]:
-        if not validation:
-            return {}
-        batch = draw_batch(
-            validation,
-            batch=training.batch,
-            samples=training.crop_samples,
-            seed=(training.seed, _VALIDATION_STREAM),
-        )
-        return dataclasses.asdict(measure(work.model, validation, batch))
-
+    held_out = HeldOutSongs(work, validation, training, device)
     job = Job(
         kind=KIND,
         model=work.model,
@@ -84,8 +67,8 @@ def train_stem_jepa(
         columns=("loss", "learning_rate", "gradient_norm", "tau"),
         settings=plain_settings(training),
         data_sha=data_sha,
-        measure=metrics,
-        watch=HeldOutSongs(work, validation, training, device).measured,
+        measure=held_out.metrics,
+        watch=held_out.measured,
         report=report,
     )
     return run_job(job, out, minutes=deadline.minutes_left(), resume=resume, clock=clock)

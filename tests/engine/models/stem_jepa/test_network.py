@@ -12,6 +12,7 @@ from engine.errors import UnusableInput
 from engine.models.stem_jepa.network import (
     PATCH,
     PUBLISHED,
+    ROWS,
     SMALL,
     Encoder,
     JepaConfig,
@@ -39,7 +40,7 @@ def test_published_sizes() -> None:
         encoder, predictor = Encoder(PUBLISHED), Predictor(PUBLISHED)
     assert size(encoder) == 85_253_376
     assert size(predictor) == 6_564_096
-    assert PUBLISHED.embedding_size == 3840
+    assert ROWS * PUBLISHED.width == 3840
 
 
 def test_small_is_60_times_smaller() -> None:

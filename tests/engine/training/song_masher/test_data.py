@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import UnusableInput
+from engine.errors import SomeItemsFailed, UnusableInput
+from engine.training.deadline import Deadline
 from engine.training.requests import TrainRequest
 from engine.training.song_masher.data import TripleFiles, find_mashups, mashup_sets
 
@@ -58,6 +59,26 @@ def test_mashups_that_cannot_be_heard_are_passed_over(data: Path, tmp_path: Path
     (data / "mashup 1" / "first.wav").write_bytes(b"RIFF")
     with pytest.raises(UnusableInput):
         mashup_sets(request, silent)
+
+
+def test_damage_far_into_a_file_is_found_before_the_training(data: Path, tmp_path: Path) -> None:
+    """All is heard that will be learned from; the other mashup still is."""
+    samples = soundfile.read(data / "mashup 1" / "mix.wav", dtype="float32")[0]
+    samples[-100] = np.nan
+    soundfile.write(data / "mashup 1" / "mix.wav", samples, 8000, subtype="FLOAT")
+    told: list[str] = []
+    request = TrainRequest("song-masher", (data,), tmp_path / "m.safetensors")
+    sets = mashup_sets(request, told.append)
+    assert len(sets.train) == 1
+    assert "mix.wav holds samples that are not numbers" in sets.notes[0]
+    assert told == ["reading mashup 1 of 2", "reading mashup 2 of 2"]
+
+
+def test_minutes_are_those_of_reading_mashups_too(data: Path, tmp_path: Path) -> None:
+    request = TrainRequest("song-masher", (data,), tmp_path / "m.safetensors")
+    with pytest.raises(SomeItemsFailed, match="reading mashup 1") as caught:
+        mashup_sets(request, silent, deadline=Deadline(1e-9))
+    assert caught.value.code == "out_of_time"
 
 
 def test_a_mix_of_another_length_is_named(data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from engine.errors import SomeItemsFailed, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import MashupExample
+from engine.models.song_masher.checkpoint import load_song_masher
 from engine.models.song_masher.mask_checkpoint import load_mask_network
 from engine.models.song_masher.mask_network import MaskConfig
 from engine.models.song_masher.network import Defects, MasherConfig
@@ -22,7 +23,7 @@ from engine.training.requests import TrainRequest
 from engine.training.song_masher.data import mashup_sets
 from engine.training.song_masher.mask_training import MaskTraining
 from engine.training.song_masher.run import MasherPlan, run
-from engine.training.song_masher.training import MasherTraining, load_song_masher
+from engine.training.song_masher.training import MasherTraining
 from engine.training.song_masher.triples import planned_triples
 from tests.engine.library.songs import RATE, analysis, song
 from tests.engine.training.heard import list_songs
@@ -65,7 +66,7 @@ def test_from_folders_to_three_checkpoints(data: Path, tmp_path: Path) -> None:
         made = [text.split("step ")[1].split(", loss ")[0] for text in steps]
         assert made == ["1 of 2", "2 of 2"]
         assert all(float(text.split("loss ")[1]) > 0.0 for text in steps)
-    assert len(told) == 1 + 3 * (1 + 2)
+    assert len(told) == 2 + 1 + 3 * (1 + 2)
 
 
 def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(

@@ -22,6 +22,7 @@ from engine.training.stem_jepa.run import run
 from engine.training.stem_jepa.settings import JepaTraining
 from tests.engine.library.songs import song
 from tests.engine.training.heard import write_splits
+from tests.engine.training.stem_jepa.test_phases import TINY as TWO_PHASES
 
 RATE = 8000
 TINY = JepaTraining(
@@ -33,11 +34,11 @@ TINY = JepaTraining(
 )
 
 
-def write_song(folder: Path, seed: int, *names: str) -> Path:
+def write_song(folder: Path, seed: int, *names: str, seconds: float = 1.0) -> Path:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for name in names:
-        samples = 0.3 * rng.uniform(-1, 1, RATE)
+        samples = 0.3 * rng.uniform(-1, 1, round(seconds * RATE))
         soundfile.write(folder / f"{name}.wav", samples.astype(np.float32), RATE)
     return folder
 
@@ -309,3 +310,25 @@ def test_a_song_too_quiet_to_draw_from_is_named_before_training(data: Path, tmp_
         soundfile.write(path, samples * (0.05 / np.abs(samples).max()), rate)
     notes = run(asked(tmp_path, data, tmp_path / "more"), unheard, training=TINY).notes
     assert notes == ("quiet: fewer than two of its stems peak above -20 dB",)
+
+
+@pytest.mark.parametrize("training", [TINY, TWO_PHASES], ids=["one phase", "two phases"])
+@pytest.mark.parametrize("seconds", [0.05, 0.12])
+def test_a_song_too_short_to_embed_is_named_before_training(
+    data: Path, tmp_path: Path, training: JepaTraining, seconds: float
+) -> None:
+    """No picture can be made of it, nor can it be ranked after the training."""
+    write_song(tmp_path / "more" / "blip", 9, "drums", "vocals", seconds=seconds)
+    notes = run(asked(tmp_path, data, tmp_path / "more"), unheard, training=training).notes
+    assert notes == (f"blip: {seconds:.3f} s are too short, 0.16 s are needed",)
+
+
+@pytest.mark.parametrize("training", [TINY, TWO_PHASES], ids=["one phase", "two phases"])
+def test_songs_of_one_column_of_patches_are_long_enough(
+    tmp_path: Path, training: JepaTraining
+) -> None:
+    for seed in range(3):
+        write_song(tmp_path / "data" / f"s{seed}", seed, "drums", "bass", seconds=0.16)
+    report = run(asked(tmp_path, tmp_path / "data"), unheard, training=training)
+    assert report.finished
+    assert report.notes == ()

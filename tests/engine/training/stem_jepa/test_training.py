@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from engine.audio.waveform import Waveform
-from engine.checkpoints import CheckpointInfo, Plain, save_checkpoint
+from engine.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
 from engine.errors import MissingDependency, UnusableInput, UsageError
 from engine.models.stem_jepa.checkpoint import load_stem_jepa
 from engine.models.stem_jepa.network import JepaConfig, StemJepa
 from engine.training.resuming import resume_path
-from engine.training.stem_jepa.check import measure
+from engine.training.stem_jepa.check import draw_metrics, rank_metrics
 from engine.training.stem_jepa.draws import draw_batch, draw_example, song_array
 from engine.training.stem_jepa.settings import PUBLISHED_TRAINING, JepaTraining, plain_settings
 from engine.training.stem_jepa.training import train_stem_jepa
@@ -120,13 +120,15 @@ def test_learns_a_handful_of_songs(tmp_path: Path) -> None:
         TINY, steps=60, warmup_steps=5, batch=8, rate_per_256=0.3, crop_samples=2560
     )
     batch = draw_batch(songs, batch=8, samples=2560, seed=(9, 9))
-    before = measure(StemJepa(run.network, seed=run.seed).eval(), songs, batch)
+    fresh = StemJepa(run.network, seed=run.seed).eval()
+    before = draw_metrics(fresh, batch)
     out = tmp_path / "m.safetensors"
     outcome = train_stem_jepa(songs, run, out=out, validation=songs)
-    after = measure(load_stem_jepa(out), songs, batch)
+    after = draw_metrics(load_stem_jepa(out), batch)
     assert after.loss < 0.4 * before.loss
     assert after.spread > 0.05  # it did not win by making all targets the same
-    assert outcome.metrics["mean_nr"] == after.mean_nr < before.mean_nr
+    learned, lot = (rank_metrics(model, songs).mean_nr for model in (load_stem_jepa(out), fresh))
+    assert outcome.metrics["mean_nr"] == learned < lot
 
 
 def test_target_moves_as_scheduled(tmp_path: Path) -> None:
@@ -168,6 +170,24 @@ def test_resumed_is_as_uninterrupted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second.history, straight.history)
     one, two = load_stem_jepa(whole).state_dict(), load_stem_jepa(parts).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_held_out_stems_that_never_sound_together_are_ranked_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No example can be drawn of them; the checkpoint is written without what one would say."""
+    apart = song(2, seconds=4.0)
+    apart[0, 16_000:] = 0.0
+    apart[1, : 3 * 16_000] = 0.0
+    apart[2:] = 0.0
+    out = tmp_path / "m.safetensors"
+    outcome = train_stem_jepa([song(0), song(1)], TINY, out=out, validation=[apart])
+    assert outcome.finished
+    assert not resume_path(out).exists()
+    assert "their loss is not measured" in caplog.text
+    assert {"mean_nr", "mean_nr_of_role"} <= outcome.metrics.keys()
+    assert not {"loss", "top1", "spread"} & outcome.metrics.keys()
+    assert load_checkpoint(out, "stem-jepa").info.metrics == outcome.metrics
 
 
 def test_resuming_a_finished_run_does_nothing(tmp_path: Path) -> None:
