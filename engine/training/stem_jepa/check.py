@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.audio.waveform import Waveform
+from engine.evaluation.bootstrap import SongBootstrap
 from engine.models.stem_jepa.log_mel import SAMPLE_RATE
 from engine.models.stem_jepa.network import JEPA_ROLES, StemJepa, jepa_loss
 from engine.training.stem_jepa.draws import ACTIVE_PEAK, SongArray
@@ -36,8 +37,6 @@ __all__ = [
 #: So much of a song is read [s], and so many songs: half a minute for the small preset on a CPU.
 _READ_S: Final = 32
 _MOST_SONGS: Final = 80
-#: Songs are drawn again so often for an interval of 95 %.
-_RESAMPLED: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,14 @@ class StemRanks:
     chance_of_role: NDArray[np.float64]
 
     def interval(self, values: NDArray[np.float64]) -> tuple[float, float]:
-        """95 % of the mean of (queries,) values when whole songs are drawn again."""
-        numbers = np.unique(self.songs)
-        if numbers.size == 0:
-            return 1.0, 1.0
-        totals = np.array([values[self.songs == number].sum() for number in numbers])
-        counts = np.array([(self.songs == number).sum() for number in numbers])
-        drawn = np.random.default_rng(0).integers(numbers.size, size=(_RESAMPLED, numbers.size))
-        means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-        low, high = np.quantile(means, (0.025, 0.975))
-        return float(low), float(high)
+        """95 % of the mean of (queries,) values when whole songs are drawn again.
+
+        (0, 1), all that is possible, of fewer than two songs.
+        """
+        if np.unique(self.songs).size < 2:
+            return 0.0, 1.0
+        found = SongBootstrap(self.songs.astype(str).tolist()).mean(values)
+        return found.low, found.high
 
 
 @torch.no_grad()
