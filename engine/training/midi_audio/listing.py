@@ -2,7 +2,7 @@
 
 Songs of one ``group`` are variants of one composition; ``split`` is what the group may be used for.
 A song whose MIDI file was edited since, or has left its corpus, stays in the list as not current;
-its split is then ``test``, so that nothing is trained on it.
+its split is then ``test``, so that nothing is trained on it. It says nothing of its composition.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ class ListedSong:
     midi_sha: str = ""
     is_current: bool = True
     corpus: str = ""
+
+    @property
+    def own_split(self) -> Split:
+        """What this very song may be used for, whatever others of its composition are."""
+        return self.split if self.is_current else "test"
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(ListedSong))
