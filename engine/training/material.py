@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from engine.errors import DawlinkError, UnusableInput
 from engine.ingest.adding import AddOptions, AddOutcome, add_sources, plan_all
 from engine.library.library import Library
 from engine.library.place import DATABASE_NAME
 from engine.mashup.database import MashupDB
-from engine.training.midi_audio.listing import groups_of, read_listing
+from engine.training.listed import listed_words
+from engine.training.midi_audio.listing import groups_of
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell
 
@@ -31,11 +31,7 @@ __all__ = [
     "open_libraries",
     "open_material",
     "split_songs",
-    "strictest",
 ]
-
-#: Of two words on one song the stricter holds.
-_STRICTNESS: Final[Mapping[Split, int]] = {"train": 0, "val": 1, "test": 2}
 
 
 @dataclass(frozen=True)
@@ -83,20 +79,30 @@ def open_material(data: Sequence[Path], work: Path, *, jobs: int = 1, tell: Tell
 
 @dataclass(frozen=True, eq=False)
 class SplitSongs:
-    """Songs to train on, songs held out, what a person should know, and compositions for tests."""
+    """The two sides.
+
+    Args:
+        train: songs to train on.
+        held_out: songs to measure with.
+        notes: what a person should know.
+        tests: compositions that are listed for tests, whether a song of them can be used or not.
+        validating: compositions that are listed to validate with, likewise.
+    """
 
     train: MashupDB
     held_out: MashupDB
     notes: tuple[str, ...] = ()
     tests: frozenset[str] = frozenset()
+    validating: frozenset[str] = frozenset()
 
 
 def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) -> SplitSongs:
     """Compositions as the lists of their libraries say, those without a word there by lot.
 
-    Of several words on one composition the strictest holds. Songs for tests take no part. Where
-    songs are listed to train on and none to validate on, the lot falls on those too. Both parts are
-    in the order of ``db``.
+    Of several words on one composition the strictest holds, also where the song that it was said
+    of is not in ``db`` (:mod:`engine.training.listed`). Songs for tests take no part. Where songs
+    are listed to train on and none to validate on, the lot falls on those too. Both parts are in
+    the order of ``db``.
 
     Args:
         db: all songs.
@@ -106,10 +112,10 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
 
     Raises:
         UnusableInput: the lists leave nothing to train on.
+        LibraryUnusable: a list is damaged or cannot be read.
     """
-    listed = _listed(data)
-    of_group = strictest((song.group, listed[song.id]) for song in db.songs if song.id in listed)
-    said = [of_group.get(song.group) for song in db.songs]
+    words = listed_words(data)
+    said = [words.of(song.id, song.group) for song in db.songs]
     pairs = list(zip(db.songs, said, strict=True))
     held_out = {song.id for song, split in pairs if split == "val"}
     drawn = (None,) if held_out else (None, "train")
@@ -125,28 +131,9 @@ def split_songs(db: MashupDB, data: Sequence[Path], *, share: float, seed: int) 
         MashupDB(train),
         MashupDB(tuple(song for song in usable if song.id in held_out)),
         (left_out,) if tests else (),
-        _listed_for_tests(data),
+        words.groups("test"),
+        words.groups("val"),
     )
-
-
-def _listed(data: Sequence[Path]) -> dict[str, Split]:
-    """What each rendered song may be used for, by id."""
-    rows = (song for folder in data for song in read_listing(folder))
-    return strictest((song.song_id, song.split) for song in rows)
-
-
-def _listed_for_tests(data: Sequence[Path]) -> frozenset[str]:
-    """Compositions of which a song is listed for tests, whether it can be used or not."""
-    rows = (song for folder in data for song in read_listing(folder))
-    return frozenset(song.group for song in rows if song.split == "test")
-
-
-def strictest(said: Iterable[tuple[str, Split]]) -> dict[str, Split]:
-    """Of several words on one name the strictest."""
-    found: dict[str, Split] = {}
-    for name, split in said:
-        found[name] = max(found.get(name, split), split, key=_STRICTNESS.__getitem__)
-    return found
 
 
 def open_libraries(

@@ -3,8 +3,9 @@
 Notes are rendered into windows under random sounds; analysed songs give windows of what was heard
 (:mod:`engine.training.fit.data`, :mod:`engine.training.fit.library`). Sources are mixed in
 proportion to their songs. Compositions are told apart by name across all sources, so a corpus and
-a library that was rendered from it may be given together: what validates or tests in one of them
-is trained on in none, and no two windows of a batch are ever of one composition.
+a library that was rendered from it may be given together: what validates or tests in one of them,
+whether its song there can be used or not, is trained on in none, and no two windows of a batch are
+ever of one composition.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from engine.training.fit.library import (
     whole_songs,
 )
 from engine.training.fit.windows import WINDOW_BEATS, SongRows
+from engine.training.listed import ListedWords, listed_words
 from engine.training.material import open_libraries
 from engine.training.midi_audio.index import corpus_notes, is_midi_corpus
-from engine.training.midi_corpus import MidiSong
+from engine.training.midi_corpus import MidiCorpus, MidiSong
 from engine.training.requests import Tell
 
 __all__ = ["FitMaterial", "RollWindows", "WindowSource", "mixed", "open_fit_material"]
@@ -166,13 +168,14 @@ def open_fit_material(
         tell(f"reading the notes of {path.name}")
         corpora.append(corpus_notes(path, cache_dir, tell=tell))
     sounds_in = [path for path in paths if path not in notes_in]
-    songs, said = _analysed(sounds_in, work, jobs, tell) if sounds_in else ([], [])
+    words = listed_words(sounds_in)
+    songs, said = _analysed(sounds_in, words, work, jobs, tell) if sounds_in else ([], [])
     held = {song.group for corpus in corpora for song in corpus.songs if song.split != "train"}
-    held |= {song.group for song in songs if song.split != "train"}
+    held |= {song.group for song in songs if song.split == "val"} | words.groups("val", "test")
     rolls = [song for corpus in corpora for song in corpus.usable if song.group not in held]
-    heard = [song for song in songs if song.group not in held]
+    heard = [song for song in songs if song.split == "train" and song.group not in held]
     tests = {song.group for corpus in corpora for song in corpus.songs if song.split == "test"}
-    tests |= {song.group for song in songs if song.split == "test"}
+    tests |= words.groups("test")
     validating = [song for corpus in corpora for song in corpus.usable if song.split == "val"]
     val_notes = [song for song in validating if song.group not in tests]
     val_songs = [song for song in songs if song.split == "val" and song.group not in tests]
@@ -182,25 +185,23 @@ def open_fit_material(
     sources: list[WindowSource] = [RollWindows(rolls)] if rolls else []
     if heard:
         sources.append(LibraryWindows(heard))
-    shas = [corpus.data_hash for corpus in corpora]
-    if songs:
-        shas.append(_sha_of(sorted(song.sha for song in songs)))
     return FitMaterial(
         mixed(sources),
         tuple(val_notes),
         tuple(val_songs),
-        shas[0] if len(shas) == 1 else _sha_of(shas),
+        _data_sha(corpora, songs, words),
         (*(note for corpus in corpora for note in corpus.notes), *said),
     )
 
 
 def _analysed(
-    data: Sequence[Path], work: Path, jobs: int, tell: Tell
+    data: Sequence[Path], words: ListedWords, work: Path, jobs: int, tell: Tell
 ) -> tuple[list[AnalysedSong], list[str]]:
     """The songs of all libraries and folders, each once, with their splits."""
     libraries, errors = open_libraries(data, work, jobs=jobs, tell=tell)
     found = {song.id: song for library in libraries for song in analysed_songs(library)}
     songs, notes = useful(list(found.values()))
+    songs = [replace(song, split=words.of(song.id, song.group)) for song in songs]
     return split_by_lot(songs), [*(error.message for error in errors), *notes]
 
 
@@ -243,6 +244,18 @@ def _joined_pairs(parts: Sequence[WindowPairs]) -> WindowPairs:
     stems += [rows for part, n in both for rows in part.stems[n:]]
     groups += [group for part, n in both for group in part.groups[n:]]
     return WindowPairs([q for part in parts for q in part.queries], stems, tuple(groups))
+
+
+def _data_sha(
+    corpora: Sequence[MidiCorpus], songs: Sequence[AnalysedSong], words: ListedWords
+) -> str:
+    """Names all sources, and what is kept from training though no song of it is heard."""
+    unheard = words.groups("val", "test") - {song.group for song in songs}
+    named = [*(f"{group} {words.of_group[group]}" for group in unheard), *(s.sha for s in songs)]
+    shas = [corpus.data_hash for corpus in corpora]
+    if named:
+        shas.append(_sha_of(sorted(named)))
+    return shas[0] if len(shas) == 1 else _sha_of(shas)
 
 
 def _sha_of(texts: Sequence[str]) -> str:

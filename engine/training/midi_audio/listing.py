@@ -2,7 +2,7 @@
 
 Songs of one ``group`` are variants of one composition; ``split`` is what the group may be used for.
 A song whose MIDI file was edited since, or has left its corpus, stays in the list as not current;
-its split is then ``test``, so that nothing is trained on it.
+its split is then ``test``, so that nothing is trained on it. It says nothing of its composition.
 """
 
 from __future__ import annotations
@@ -65,28 +65,39 @@ class ListedSong:
     is_current: bool = True
     corpus: str = ""
 
+    @property
+    def own_split(self) -> Split:
+        """What this very song may be used for, whatever others of its composition are."""
+        return self.split if self.is_current else "test"
+
 
 _COLUMNS: Final = tuple(field.name for field in fields(ListedSong))
+#: Older lists have no others.
+_NEEDED: Final = _COLUMNS[: _COLUMNS.index("midi_sha")]
 
 
 def read_listing(library: Path) -> tuple[ListedSong, ...]:
     """The songs of a library that were rendered; none where there is no list.
 
     Raises:
-        LibraryUnusable: the list is damaged.
+        LibraryUnusable: the list is damaged, lacks columns or cannot be read.
     """
     path = library / LISTING_NAME
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         return ()
-    try:
-        return tuple(_song(row) for row in rows)
-    except (KeyError, ValueError, TypeError) as error:
+    except OSError as error:
         raise LibraryUnusable(
-            f"{path} is damaged: {error}.",
-            hint="Delete it; the songs are then rendered again.",
+            f"{path} cannot be read: {error.strerror or error}.",
+            hint="Make it a file that you may read: it says which songs are kept for tests.",
         ) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"it is not UTF-8 from byte {error.start} on") from error
+    try:
+        return tuple(map(_song, _rows(text)))
+    except (csv.Error, ValueError) as error:
+        raise _damaged(path, str(error)) from error
 
 
 def write_listing(library: Path, songs: Iterable[ListedSong]) -> None:
@@ -141,6 +152,22 @@ def _locked(library: Path) -> Iterator[None]:
 def groups_of(library: Path) -> Mapping[str, str]:
     """Composition by song id; empty for a library that nothing was rendered into."""
     return {song.song_id: song.group for song in read_listing(library)}
+
+
+def _rows(text: str) -> Iterator[Mapping[str, str | None]]:
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise ValueError(f"it has no {'column ' + ', '.join(missing) if text else 'content'}")
+    return reader
+
+
+def _damaged(path: Path, why: str) -> LibraryUnusable:
+    return LibraryUnusable(
+        f"{path} is damaged: {why}.",
+        hint="Put a copy of it back. Where every song of the library was rendered, delete the "
+        "whole library instead; it is rendered again.",
+    )
 
 
 def _cells(song: ListedSong) -> list[str]:

@@ -8,7 +8,7 @@ the last third are not told), sixteen bars long as in the paper. Their planes li
 the checkpoint and are found again by the next run. Songs that were rendered from a MIDI corpus lend
 their whole corpus: the notes of all its train songs are learned from too, as planes that are drawn
 (:mod:`engine.training.mix_nets.material`), but for compositions that are held out or listed for
-tests in any of the libraries.
+validation or tests in any of the libraries.
 
 On a CPU the network has an eighth of the published filters, half of them in the joint layers, and a
 bottleneck of 12 channels in which stems meet (0.66 million numbers in place of 38.76), and learns
@@ -111,7 +111,7 @@ def _material(request: TrainRequest, parts: SplitSongs, tell: Tell) -> list[MixS
     """The recordings, and the compositions of the corpora that they were rendered from."""
     recorded = RecordedSongs(parts.train, bars=CROP_BARS, kept_chunks=KEPT_CHUNKS)
     material: list[MixSongs] = [recorded]
-    held_out = {song.group for song in parts.held_out.songs} | parts.tests
+    held_out = {song.group for song in parts.held_out.songs} | parts.validating | parts.tests
     songs: list[MidiSong] = []
     for corpus in request.notes:
         tell(f"reading the notes of {corpus.name}")

@@ -39,7 +39,7 @@ from engine.models.stem_jepa.log_mel import SAMPLE_RATE, LogMel, MelStatistics
 from engine.models.stem_jepa.network import COLUMN_SAMPLES, JEPA_ROLES, LABELS
 from engine.theory import Role
 from engine.training.deadline import Deadline
-from engine.training.material import strictest
+from engine.training.listed import listed_words, strictest
 from engine.training.midi_audio.listing import ListedSong, read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
@@ -67,7 +67,7 @@ class _Source:
         files: names what it is read from.
         read: its stems by label.
         key: names its audio; empty where only reading tells.
-        listed: what a list says of it and its composition.
+        listed: what the list of its library says of it and its composition.
     """
 
     title: str
@@ -175,19 +175,22 @@ def _statistics(songs: Sequence[SongArray], training: JepaTraining) -> MelStatis
 def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _Song]:
     """Every usable song by its key, read from the folder beside the checkpoint.
 
-    Of several words on one song, one title or one composition the strictest holds; those for tests
-    take no part.
+    Of several words on one song, one title or one composition the strictest holds, also where the
+    song that it was said of cannot be used; those for tests take no part.
     """
     folder = request.out.with_name(f"{request.out.stem}-audio")
     found: dict[str, tuple[str, SongArray]] = {}
     groups: dict[str, str] = {}
-    said: list[tuple[str, Split]] = []
+    words = listed_words(request.data)
+    said: list[tuple[str, Split]] = list(words.of_group.items())
     for number, source in enumerate(_sources(request.data, notes), 1):
         named, listed = source.title.casefold(), source.listed
         if listed is not None:
-            said += [(name, listed.split) for name in (source.key, named, listed.group)]
+            said.append((source.key, words.of_song.get(listed.song_id, listed.own_split)))
+        if listed is not None and listed.is_current:
+            said.append((named, listed.split))
             groups |= {source.key: listed.group, named: listed.group}
-        if listed is not None and listed.split == "test":
+        if listed is not None and listed.own_split == "test":
             notes.append(f"{source.title}: listed for tests, left out")
             continue
         tell(f"reading song {number}: {source.title}")
@@ -204,8 +207,8 @@ def _songs(request: TrainRequest, tell: Tell, notes: list[str]) -> dict[str, _So
     songs: dict[str, _Song] = {}
     for key, (title, samples) in found.items():
         group = groups.get(key) or groups.get(title, title)
-        words = [(key, split_of[name]) for name in (key, title, group) if name in split_of]
-        split = strictest(words).get(key)
+        of_song = [(key, split_of[name]) for name in (key, title, group) if name in split_of]
+        split = strictest(of_song).get(key)
         if split != "test":
             songs[key] = _Song(group, samples, split == "val" if split else _is_drawn(group))
     return songs

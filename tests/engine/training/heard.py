@@ -15,7 +15,7 @@ from engine.library.rows import NewSong, NewStem, SongRow
 from engine.theory import Role
 from engine.training.fit.check import sounding
 from engine.training.fit.windows import draw_song
-from engine.training.midi_audio.listing import ListedSong, write_listing
+from engine.training.midi_audio.listing import ListedSong, update_listing, write_listing
 from engine.training.midi_corpus import MidiSong, Split
 from tests.engine.library.songs import analysis, song, tone
 
@@ -53,6 +53,16 @@ def write_splits(folder: Path, rows: Sequence[SongRow], said: Sequence[tuple[str
             for row, (group, split) in zip(rows, said, strict=True)
         ],
     )
+
+
+def outdate(folder: Path, *song_ids: str) -> None:
+    """List songs as a corpus does whose files were edited since, or are gone."""
+
+    def word(row: ListedSong) -> ListedSong:
+        old = replace(row, split="test", is_current=False)
+        return old if row.song_id in song_ids else row
+
+    update_listing(folder, change=word)
 
 
 def list_songs(folder: Path, splits: Mapping[str, str]) -> None:

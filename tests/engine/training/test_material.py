@@ -11,7 +11,13 @@ from engine.mashup.database import MashupDB
 from engine.training.material import SplitSongs, open_material, split_songs
 from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_song
-from tests.engine.training.heard import heard_song, list_songs, write_library, write_splits
+from tests.engine.training.heard import (
+    heard_song,
+    list_songs,
+    outdate,
+    write_library,
+    write_splits,
+)
 from tests.engine.training.scores import made_up_song
 
 OWN = ("o0", "o1", "o2", "o3", "o4")
@@ -107,6 +113,34 @@ def test_compositions_of_several_libraries_have_one_split(tmp_path: Path) -> Non
     assert [song.group for song in got.held_out.songs] == ["X", "X"]
     assert got.tests == {"T"}
     assert got.notes == ("2 songs are listed for tests and left out",)
+
+
+def test_an_edited_song_is_trained_on_in_its_new_rendering_alone(tmp_path: Path) -> None:
+    songs = [heard_song(made_up_song(number)) for number in range(5)]
+    rows = write_library(tmp_path, songs)
+    said = [("A", "train"), ("A", "train"), ("B", "train"), ("C", "val"), ("gone", "train")]
+    write_splits(tmp_path, rows, said)
+    outdate(tmp_path, rows[0].id, rows[4].id)
+    material = open_material([tmp_path], tmp_path / "work", tell=lambda _text: None)
+    got = split_songs(material.db, [tmp_path], share=0.2, seed=0)
+    assert set(ids(got.train)) == {rows[1].id, rows[2].id}
+    assert ids(got.held_out) == [rows[3].id]
+    assert not got.tests
+
+
+def test_a_word_on_a_song_that_cannot_be_used_holds_for_its_composition(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    mute = [heard_song(made_up_song(number), roles=("vocals",)) for number in range(2)]
+    write_splits(folders[0], write_library(folders[0], mute), [("T", "test"), ("V", "val")])
+    songs = [heard_song(made_up_song(10 + number)) for number in range(4)]
+    said = [(name, "train") for name in ("T", "V", "c", "d")]
+    write_splits(folders[1], write_library(folders[1], songs), said)
+    material = open_material(folders, tmp_path / "work", tell=lambda _text: None)
+    got = split_songs(material.db, folders, share=0.2, seed=0)
+    assert sorted(song.group for song in got.train.songs) == ["c", "d"]
+    assert [song.group for song in got.held_out.songs] == ["V"]
+    assert (got.tests, got.validating) == ({"T"}, {"V"})
+    assert got.notes == ("1 song is listed for tests and left out",)
 
 
 def test_songs_of_one_title_are_one_composition(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from engine.training.midi_audio.index import corpus_notes
 from engine.training.midi_corpus import load_corpus
 from engine.training.requests import TrainRequest
 from tests import sounds
-from tests.engine.training.heard import heard_song, write_library, write_splits
+from tests.engine.training.heard import heard_song, outdate, write_library, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus, write_named
 
 TINY = FitSizes(channels=4, pitch_values=1, rhythm_width=4, rhythm_values=2)
@@ -265,6 +265,44 @@ def test_what_one_source_keeps_for_tests_validates_in_none(
     assert first not in {song.group for song in material.val_notes}
     assert first not in material.train.groups
     assert len(material.val_notes) == 1 + 3
+
+
+def test_a_word_on_a_song_that_cannot_be_used_holds_for_its_composition(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """In every library and in every corpus of notes."""
+    mute, heard = tmp_path / "mute", tmp_path / "heard"
+    songs = [heard_song(made_up_song(60 + n), roles=("harmonic", "drums")) for n in range(4)]
+    said = [("T", "test"), ("V", "val"), ("g0", "test"), ("g2", "val")]
+    rows = write_library(mute, songs)
+    write_splits(mute, rows, [(group, "train") for group, _ in said])
+    names = ("T", "V", "U", "W")
+    others = write_library(heard, [heard_song(made_up_song(70 + n)) for n in range(len(names))])
+    write_splits(heard, others, [(name, "train") for name in names])
+    before = opened(tmp_path, corpus, mute, heard)
+    assert before.train.groups == ("T", "U", "V", "W", "g2", "g3", "g4", "g5")
+    write_splits(mute, rows, said)
+    material = opened(tmp_path, corpus, mute, heard)
+    assert material.train.groups == ("U", "W", "g3", "g4", "g5")
+    assert [song.group for song in material.val_notes] == ["g1"]
+    assert [song.group for song in material.val_songs] == ["V"]
+    assert material.data_sha != before.data_sha
+    write_splits(mute, rows, [*said[:2], ("X", "train"), ("g2", "val")])
+    alone = opened(tmp_path, corpus, mute)
+    assert alone.train.groups == ("g3", "g4", "g5")
+    assert alone.data_sha != opened(tmp_path, corpus).data_sha
+
+
+def test_an_edited_song_is_trained_on_in_its_new_rendering_alone(
+    corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rendered"
+    rows = write_library(folder, [heard_song(made_up_song(60 + seed)) for seed in range(4)])
+    write_splits(folder, rows, [(name, "train") for name in ("g2", "g2", "A", "gone")])
+    outdate(folder, rows[0].id, rows[3].id)
+    material = opened(tmp_path, corpus, folder)
+    assert material.train.songs == 4 + 2
+    assert material.train.groups == ("A", "g2", "g3", "g4", "g5")
 
 
 def test_too_few_songs(library: Path, corpus: Path, tmp_path: Path) -> None:

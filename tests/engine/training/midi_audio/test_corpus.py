@@ -14,7 +14,7 @@ from engine.audio.decode import decode
 from engine.errors import LibraryUnusable, MissingDependency, UnusableInput
 from engine.library.library import Library
 from engine.theory import STORED_ROLES, Key
-from engine.training.material import open_material
+from engine.training.material import open_material, split_songs
 from engine.training.midi_audio.corpus import CorpusOptions, render_corpus, select_songs
 from engine.training.midi_audio.evaluation import comparable_songs
 from engine.training.midi_audio.index import corpus_songs, is_midi_corpus
@@ -267,6 +267,7 @@ def test_the_list_follows_the_corpus_and_nothing_is_rendered_again(
 def test_an_edited_file_is_rendered_again(corpus: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     options = CorpusOptions("val", seconds=16.0, realism=PLAIN)
+    render_corpus(corpus, library, replace(options, split="train"))
     (before,) = render_corpus(corpus, library, options).songs
     write_song(corpus / "d.mid", tempo_bpm=140, transpose=2)
     told: list[str] = []
@@ -277,6 +278,11 @@ def test_an_edited_file_is_rendered_again(corpus: Path, tmp_path: Path) -> None:
     assert listed[after.song_id] == after
     assert (listed[before.song_id].split, listed[before.song_id].is_current) == ("test", False)
     assert comparable_songs([before.song_id, after.song_id], library) == [after.song_id]
+    db = open_material([library], tmp_path / "work", tell=lambda _text: None).db
+    assert {before.song_id, after.song_id} < set(db.by_id)
+    parts = split_songs(db, [library], share=0.2, seed=0)
+    assert [song.id for song in parts.held_out.songs] == [after.song_id]
+    assert sorted(song.group for song in parts.train.songs) == ["one", "two"]
 
 
 @needs_fluidsynth

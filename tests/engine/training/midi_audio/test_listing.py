@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnwritableOutput
-from engine.training.midi_audio.listing import ListedSong, read_listing, update_listing
+from engine.errors import LibraryUnusable, UnwritableOutput
+from engine.training.midi_audio.listing import (
+    LISTING_NAME,
+    ListedSong,
+    groups_of,
+    read_listing,
+    update_listing,
+    write_listing,
+)
 
 WRITERS = 3
 SONGS = 40
@@ -56,3 +63,54 @@ def test_a_file_system_without_locks_is_written_all_the_same(
         with pytest.warns(UserWarning, match="lock"):
             update_listing(tmp_path, [listed(0, number)])
     assert set(read_listing(tmp_path)) == {listed(0, 0), listed(0, 1)}
+
+
+HEAD = b"song_id,file,set_name,group,split,recipe,voice,soundfonts"
+ROW = b"g1,a.mid,made,A,test,r,sung,"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it has no content"),
+        (
+            b"\n",
+            "it has no column song_id, file, set_name, group, split, recipe, voice, soundfonts",
+        ),
+        (HEAD.replace(b",group,split", b"") + b"\n", "it has no column group, split"),
+        (HEAD + b"\n" + ROW + b"\xff\n", "it is not UTF-8 from byte 86 on"),
+        (HEAD + b"\n" + ROW + b"x" * 131073 + b"\n", "field larger than field limit"),
+        (HEAD + b"\n" + ROW + b'"x\n', "unexpected end of data"),
+        (HEAD + b"\ng1,a.mid,made,A,test\n", "a line ends before its recipe"),
+        (HEAD + b"\n" + ROW.replace(b"test", b"Test") + b"\n", "'Test' is no split"),
+    ],
+    ids=["empty", "blank", "columns", "bytes", "long", "quote", "short", "split"],
+)
+def test_a_damaged_list_is_one_clear_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+    """Taken for an empty one it would let what it keeps for tests be trained on."""
+    (tmp_path / LISTING_NAME).write_bytes(content)
+    for read in (read_listing, groups_of, update_listing):
+        with pytest.raises(LibraryUnusable, match=why) as caught:
+            read(tmp_path)
+        assert str(tmp_path / LISTING_NAME) in caught.value.message
+        assert "a copy" in caught.value.hint
+
+
+def test_a_list_that_cannot_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_more: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(LibraryUnusable, match="cannot be read: Permission denied") as caught:
+        read_listing(tmp_path)
+    assert "may read" in caught.value.hint
+
+
+def test_where_there_is_no_list_nothing_is_listed(tmp_path: Path) -> None:
+    song = tmp_path / "song.stem.mp4"
+    song.write_bytes(b"")
+    assert read_listing(tmp_path) == read_listing(tmp_path / "gone") == read_listing(song) == ()
+    write_listing(tmp_path, [])
+    assert read_listing(tmp_path) == ()

@@ -20,7 +20,7 @@ from engine.training.mix_nets.crops import make_crops
 from engine.training.requests import TrainRequest, pick_device
 from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_db
-from tests.engine.training.heard import list_songs, write_splits
+from tests.engine.training.heard import list_songs, outdate, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus, write_named
 
 
@@ -76,17 +76,25 @@ def test_notes_of_what_a_library_lists_for_tests_are_not_learned_from(
     corpus = tmp_path / "midi"
     write_corpus(corpus, [made_up_song(seed) for seed in range(5)], val=0)
     with Library.open(library) as opened:
-        rows = opened.songs()
+        rows = sorted(opened.songs(), key=lambda row: row.title)
     said = [("a", "train"), ("b", "train"), ("g3", "test"), ("g4", "val"), ("c", "train")]
     said.append(("g1", "test"))  # the one without anything to sing over
-    write_splits(library, sorted(rows, key=lambda row: row.title), said)
+    write_splits(library, rows, said)
     request = TrainRequest(
         "premixnet", (library,), tmp_path / "pre.safetensors", device="cpu", notes=(corpus,)
     )
     db = open_material([library], tmp_path / "work", tell=silent).db
-    parts = split_songs(db, [library], share=0.2, seed=0)
-    _, drawn = mix_run._material(request, parts, silent)
-    assert {song.group for song in drawn.songs} == {"g0", "g2"}
+
+    def learned() -> set[str]:
+        parts = split_songs(db, [library], share=0.2, seed=0)
+        _, drawn = mix_run._material(request, parts, silent)
+        return {song.group for song in drawn.songs}
+
+    assert learned() == {"g0", "g2"}
+    write_splits(library, rows, [*said[:-1], ("g1", "val")])
+    assert learned() == {"g0", "g2"}
+    outdate(library, rows[2].id)  # its file was edited
+    assert learned() == {"g0", "g2", "g3"}
 
 
 def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:

@@ -18,10 +18,10 @@ from engine.models.stem_jepa.network import JepaConfig
 from engine.training.midi_audio.listing import ListedSong, write_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import TrainRequest
-from engine.training.stem_jepa.run import run
+from engine.training.stem_jepa.run import _songs, run
 from engine.training.stem_jepa.settings import JepaTraining
 from tests.engine.library.songs import song
-from tests.engine.training.heard import write_splits
+from tests.engine.training.heard import outdate, write_splits
 from tests.engine.training.stem_jepa.test_phases import TINY as TWO_PHASES
 
 RATE = 8000
@@ -289,6 +289,28 @@ def test_variants_of_one_composition_are_on_one_side(tmp_path: Path) -> None:
     assert sorted(split("train", "train", "train")) == [1, 2]  # the first one is held out whole
     with pytest.raises(UnusableInput, match="there are 1"):
         split("test", "train", "train")
+
+
+def test_an_edited_song_is_used_in_its_new_rendering_and_a_removed_one_counts(
+    tmp_path: Path,
+) -> None:
+    """Both renderings of a file have one title and one composition."""
+    folder = tmp_path / "library"
+    titles = ("set a", "set a", "set b", "set c", "set d", "set gone", "set removed")
+    with Library.open(folder) as library:
+        rows = [
+            library.add_song(song(seed, title=title, roles=("drums", "vocals")))
+            for seed, title in enumerate(titles)
+        ]
+        library.remove(rows[6].id)
+    said = [(group, "train") for group in "AABC"] + [("D", "val"), ("E", "train"), ("C", "test")]
+    write_splits(folder, rows, said)
+    outdate(folder, rows[0].id, rows[5].id)
+    notes: list[str] = []
+    found = _songs(asked(tmp_path, folder), unheard, notes)
+    used = sorted((song.group, song.is_held_out) for song in found.values())
+    assert used == [("A", False), ("B", False), ("D", True)]
+    assert notes == [f"set {name}: listed for tests, left out" for name in ("a", "gone")]
 
 
 def test_what_cannot_be_used_is_named(data: Path, tmp_path: Path) -> None:
