@@ -72,6 +72,17 @@ class MashupSong:
     grid: BeatGrid
     stems: Mapping[MashupRole, MashupStem]
 
+    @cached_property
+    def map_sha(self) -> str:
+        """Hex SHA-256 that names where and how its stems are read.
+
+        Of the beats, the metre, the tempo and the tuning.
+        """
+        digest = hashlib.sha256(self.grid.beats_s.tobytes())
+        numbers = (self.grid.beats_per_bar, float(self.tempo_bpm), float(self.tuning_cents))
+        digest.update(repr(numbers).encode())
+        return digest.hexdigest()
+
     def start_bars(self, roles: tuple[MashupRole, ...], bars: int) -> NDArray[np.int64]:
         """First bars of every window of ``bars`` bars in which all ``roles`` sound."""
         count = self.grid.bars - bars + 1
@@ -103,11 +114,18 @@ class MashupDB:
 
     @cached_property
     def data_sha(self) -> str:
-        """Hex SHA-256 that names this music: ids, groups and contents."""
+        """Hex SHA-256 that names this music and all that is known about it.
+
+        Of ids, groups and contents, of beats, metres, tempos, tunings and keys, and of where the
+        stems sound.
+        """
         digest = hashlib.sha256()
         for song in sorted(self.songs, key=lambda song: song.id):
-            stems = [f"{role}={stem.sha}" for role, stem in sorted(song.stems.items())]
-            digest.update(" ".join([song.id, song.group, *stems, "\n"]).encode())
+            said = [song.id, song.group, song.map_sha, str(song.key)]
+            for role, stem in sorted(song.stems.items()):
+                active = hashlib.sha256(stem.active.tobytes()).hexdigest()
+                said.append(f"{role}={stem.sha}:{active}")
+            digest.update(" ".join([*said, "\n"]).encode())
         return digest.hexdigest()
 
     def split(self, share: float, seed: int) -> tuple[MashupDB, MashupDB]:

@@ -49,9 +49,9 @@ _SILENT_DB: Final = -75.0
 #: Centre and half-width of the range, so that the networks see numbers around zero.
 _CENTRE_DB: Final = -40.0
 _SCALE_DB: Final = 30.0
-#: Stored as one byte: -100 to +27.5 dB.
 #: Power is exp(decibels * this).
 _NEPERS: Final = np.float32(np.log(10) / 10)
+#: Stored as one byte: -100 to +27.5 dB.
 _STORED_FLOOR_DB: Final = -100.0
 _STEPS_PER_DB: Final = 2.0
 _CHUNK_FRAMES: Final = 512

@@ -49,6 +49,7 @@ class CropSet:
         paths: one file an example.
         labels: of the same length.
         conditions: of the same length.
+        data_sha: names the songs that they were made of.
         complete: False when the maker was stopped before the end.
         unusable: examples that could not be made.
     """
@@ -56,17 +57,12 @@ class CropSet:
     paths: tuple[Path, ...]
     labels: tuple[Label, ...]
     conditions: tuple[Condition, ...]
+    data_sha: str = ""
     complete: bool = True
     unusable: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    @property
-    def data_sha(self) -> str:
-        """Hex SHA-256 that names these examples in this order."""
-        text = "\n".join(f"{p.stem} {c}" for p, c in zip(self.paths, self.conditions, strict=True))
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def planes(self, index: int) -> NDArray[np.float32]:
         """(3, frames, mels) decibels of an example."""
@@ -122,6 +118,7 @@ def make_crops(
         paths=tuple(path for _, path in made),
         labels=tuple(example.label for example, _ in made),
         conditions=tuple(example.condition for example, _ in made),
+        data_sha=db.data_sha,
         complete=looked_at == len(named),
         unusable=looked_at - len(made),
     )
@@ -162,8 +159,7 @@ def _name_of(example: MashupExample, db: MashupDB, bleed_db: float | None) -> st
         "version": _CROP_VERSION,
         "example": asdict(example),
         "stems": [s.stems[u.role].sha for s, u in zip(songs, example.stems, strict=True)],
-        "grids": [hashlib.sha256(s.grid.beats_s.tobytes()).hexdigest() for s in songs],
-        "tempos": [[s.tempo_bpm, s.tuning_cents] for s in songs],
+        "maps": [s.map_sha for s in songs],
         "frames_per_beat": FRAMES_PER_BEAT,
         "most_shift": MOST_SHIFT,
         "bleed_db": bleed_db,

@@ -9,7 +9,8 @@ time anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -24,7 +25,18 @@ from engine.training.midi_corpus import MidiSong, hash_of
 from engine.training.mix_nets.drawn_planes import Beats, drawn_drums, drawn_notes
 from engine.training.mix_nets.example_audio import plane_of_use, with_bleed
 
-__all__ = ["DrawnSongs", "MixSong", "MixSongs", "RecordedSongs"]
+__all__ = [
+    "FEWEST_COMPOSITIONS",
+    "DrawnSongs",
+    "MixSong",
+    "MixSongs",
+    "RecordedSongs",
+    "compositions_of",
+    "drawn_tempo",
+]
+
+#: A step needs another song to put under each.
+FEWEST_COMPOSITIONS: Final = 2
 
 _BEATS_PER_BAR: Final = 4
 #: Compositions are played at a tempo between these [BPM].
@@ -59,10 +71,15 @@ class MixSong:
 
 
 class MixSongs(Protocol):
-    """Songs whose stems can be looked at."""
+    """Songs whose stems can be looked at.
+
+    Of the songs, those are learned from that have a window in which all roles sound; the notes have
+    a sentence for every reason why others are not.
+    """
 
     songs: Sequence[MixSong]
     data_sha: str
+    notes: Sequence[str]
 
     def plane(
         self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
@@ -83,7 +100,7 @@ class MixSongs(Protocol):
 
 
 class RecordedSongs:
-    """The songs of a MashupDB; spectrograms are kept in memory."""
+    """The songs of a MashupDB that are in 4/4; spectrograms are kept in memory."""
 
     def __init__(self, db: MashupDB, *, bars: int, kept_chunks: int) -> None:
         self._db = db
@@ -100,6 +117,9 @@ class RecordedSongs:
             for song in db.songs
             if song.grid.beats_per_bar == _BEATS_PER_BAR
         ]
+        metres = [song.grid.beats_per_bar for song in db.songs]
+        reasons = [f"{n} beats to the bar, not 4" for n in metres if n != _BEATS_PER_BAR]
+        self.notes: Sequence[str] = tuple(_left_out([*reasons, *_useless(self.songs, bars)]))
 
     def plane(
         self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
@@ -119,6 +139,7 @@ class DrawnSongs:
         self._notes = {song.file: song for song in songs}
         self.data_sha = hash_of(songs)
         self.songs: Sequence[MixSong] = [_drawn_song(song, bars) for song in songs]
+        self.notes: Sequence[str] = tuple(_left_out(_useless(self.songs, bars), kind="MIDI song"))
 
     def plane(
         self, use: StemUse, *, beats: int, tempo_bpm: float, sound: int, bleed_db: float | None
@@ -169,12 +190,34 @@ _RATIOS: Final = (0.7, 1.4)
 _PACE: Final = 0.5
 
 
+def compositions_of(material: MixSongs) -> int:
+    """How many compositions can be learned from."""
+    return len({song.group for song in material.songs if song.whole.size})
+
+
 def drawn_tempo(song: MixSong, rng: np.random.Generator) -> float:
     """The tempo of a session that begins with this song [BPM]."""
     if song.tempo_bpm is not None:
         return song.tempo_bpm
     low, high = np.log2(_TEMPI)
     return float(2.0 ** rng.uniform(low, high))
+
+
+def _useless(songs: Sequence[MixSong], bars: int) -> list[str]:
+    """Why some of the songs have no window to learn from."""
+    reasons = []
+    for song in songs:
+        if not song.whole.size:
+            silent = [role for role in MASHUP_ROLES if not song.starts[role].size]
+            together = "" if silent else " together"
+            reasons.append(f"no {bars} bars of {', '.join(silent or MASHUP_ROLES)}{together}")
+    return reasons
+
+
+def _left_out(reasons: Sequence[str], *, kind: str = "song") -> Iterator[str]:
+    """A sentence about each reason for which songs are not learned from."""
+    for why, count in Counter(reasons).items():
+        yield f"{count} {kind}{'' if count == 1 else 's'} left out of training: {why}"
 
 
 def _drawn_song(song: MidiSong, bars: int) -> MixSong:

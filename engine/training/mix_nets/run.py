@@ -18,11 +18,11 @@ fast for few rounds; on a GPU it is the published one, trained at the published 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine.errors import SomeItemsFailed
+from engine.errors import SomeItemsFailed, UnusableInput
 from engine.mashup.database import MASHUP_ROLES, MashupDB
 from engine.mashup.generation import MOST_SEMITONES, Condition, generate
 from engine.models.mix_nets.beat_mel import BeatMels
@@ -33,7 +33,13 @@ from engine.training.midi_audio.index import corpus_notes
 from engine.training.midi_corpus import MidiSong
 from engine.training.mix_nets.crops import CropSet, make_crops
 from engine.training.mix_nets.example_audio import MOST_SHIFT
-from engine.training.mix_nets.material import DrawnSongs, MixSongs, RecordedSongs
+from engine.training.mix_nets.material import (
+    FEWEST_COMPOSITIONS,
+    DrawnSongs,
+    MixSongs,
+    RecordedSongs,
+    compositions_of,
+)
 from engine.training.mix_nets.training import MixTraining, train_mix
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
 
@@ -72,8 +78,8 @@ def run(
     """Train ``request.model``.
 
     Raises:
-        UnusableInput: no usable songs, or none that may be trained on.
-        UsageError: too few songs, or a run to go on with that was another.
+        UnusableInput: no usable songs, or too few that may be trained on.
+        UsageError: a run to go on with that was another.
         SomeItemsFailed: the minutes were over before all was prepared.
         MissingDependency: no such device.
     """
@@ -83,7 +89,7 @@ def run(
     work = request.out.with_name(f"{request.out.stem}-songs")
     songs = open_material(request.data, work, jobs=request.jobs, tell=preparing)
     parts = split_songs(songs.db, request.data, share=HELD_OUT, seed=request.seed)
-    material = _material(request, parts, preparing)
+    material, left_out = _material(request, parts, preparing)
     clean, bled, notes = _held_out(request, parts.held_out, tell=tell, stop=deadline.is_over)
     preparing("beginning to train")
     outcome = train_mix(
@@ -103,25 +109,49 @@ def run(
         finished=outcome.finished,
         steps=outcome.steps_done,
         metrics=outcome.metrics,
-        notes=(*songs.notes, *parts.notes, *notes),
+        notes=(*songs.notes, *parts.notes, *left_out, *notes),
     )
 
 
-def _material(request: TrainRequest, parts: SplitSongs, tell: Tell) -> list[MixSongs]:
-    """The recordings, and the compositions of the corpora that they were rendered from."""
+def _material(
+    request: TrainRequest, parts: SplitSongs, tell: Tell
+) -> tuple[list[MixSongs], Sequence[str]]:
+    """The recordings, the compositions of their corpora, and a sentence about all left out."""
     recorded = RecordedSongs(parts.train, bars=CROP_BARS, kept_chunks=KEPT_CHUNKS)
-    material: list[MixSongs] = [recorded]
+    if not request.notes:
+        return [recorded], recorded.notes
+    songs, unread = _songs_of_notes(request, parts, tell)
+    drawn = DrawnSongs(songs, bars=CROP_BARS)
+    notes = (*recorded.notes, *unread, *drawn.notes)
+    compositions = compositions_of(drawn)
+    if compositions >= FEWEST_COMPOSITIONS:
+        return [recorded, drawn], notes
+    few = (
+        f"no notes of MIDI songs are learned from: {compositions} of their compositions can be "
+        f"used, and {FEWEST_COMPOSITIONS} or more are needed"
+    )
+    return [recorded], (*notes, few)
+
+
+def _songs_of_notes(
+    request: TrainRequest, parts: SplitSongs, tell: Tell
+) -> tuple[list[MidiSong], list[str]]:
+    """Songs of the corpora that are to be trained on, and why a corpus has none."""
     held_out = {song.group for song in parts.held_out.songs} | parts.validating | parts.tests
     songs: list[MidiSong] = []
+    unread: list[str] = []
     for corpus in request.notes:
         tell(f"reading the notes of {corpus.name}")
-        found = corpus_notes(corpus, tell=tell)
+        try:
+            found = corpus_notes(corpus, tell=tell)
+        except UnusableInput as error:
+            if error.code != "no_songs":
+                raise
+            unread.append(error.message)
+            continue
         held_out |= {song.group for song in found.songs if song.split != "train"}
         songs += [song for song in found.usable if song.split == "train"]
-    songs = [song for song in songs if song.group not in held_out]
-    if songs:
-        material.append(DrawnSongs(songs, bars=CROP_BARS))
-    return material
+    return [song for song in songs if song.group not in held_out], unread
 
 
 def _held_out(

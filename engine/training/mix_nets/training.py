@@ -26,6 +26,7 @@ among the ``unlabeled`` ones.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.checkpoints import Plain
-from engine.errors import UsageError
+from engine.errors import UnusableInput
 from engine.evaluation.axes import auc_of
 from engine.mashup.generation import Condition, Label
 from engine.models.mix_nets.beat_mel import FLOOR_DB, FRAMES_PER_BEAT, added_up, scaled
@@ -54,7 +55,7 @@ from engine.models.mix_nets.network import (
 )
 from engine.training.mix_nets.batches import SILENT, MixBatch, draw_batch
 from engine.training.mix_nets.crops import CropSet
-from engine.training.mix_nets.material import MixSongs
+from engine.training.mix_nets.material import FEWEST_COMPOSITIONS, MixSongs, compositions_of
 from engine.training.resuming import Job, Outcome, run_job
 from engine.training.watching import Progress
 
@@ -161,7 +162,8 @@ def train_mix(
     """Train until all epochs are done or the minutes are up, and write the checkpoint.
 
     Args:
-        material: songs to learn from: recordings, and compositions if there are any.
+        material: songs to learn from: recordings, and drawn ones if there are any; of these
+            fewer than two compositions are left out.
         held_out: examples of other songs.
         settings: how.
         out: the checkpoint.
@@ -173,12 +175,14 @@ def train_mix(
         report: told how far it is after every step, with loss and accuracy of ``held_out``.
 
     Raises:
-        UsageError: no songs, or other settings or data than the run to go on with.
-        UnusableInput: fewer than two compositions can be read, or the loss is no number any more.
+        UsageError: other settings or data (those that are held out too, and their order) than the
+            run to go on with.
+        UnusableInput: fewer than two recorded compositions, or fewer that can be read, or the loss
+            is no number any more.
         MissingDependency: the state to go on with is damaged.
         UnwritableOutput: the checkpoint cannot be written.
     """
-    course = _Course(material, settings)
+    course = _Course(material, settings, held_out.data_sha)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         net = MixNet(settings.net).to(device)
@@ -251,20 +255,20 @@ def measure_mix(net: MixNet, crops: CropSet, settings: MixTraining) -> dict[str,
 class _Course:
     """Which songs each step sees."""
 
-    def __init__(self, material: Sequence[MixSongs], settings: MixTraining) -> None:
-        self._recorded, *self._drawn = material
+    def __init__(
+        self, material: Sequence[MixSongs], settings: MixTraining, held_out_sha: str = ""
+    ) -> None:
+        self._recorded, *drawn = material
+        self._drawn = [s for s in drawn if compositions_of(s) >= FEWEST_COMPOSITIONS]
         self._settings = settings
-        usable = [[song for song in songs.songs if song.whole.size] for songs in material]
-        compositions = min(len({song.group for song in songs}) for songs in usable)
-        if compositions < 2:
-            raise UsageError(
-                f"There are too few compositions to train on: {compositions}, and two or more "
-                "are needed.",
-                hint="Give more songs with vocals, harmony and drums.",
-                code="no_examples",
-            )
-        self.steps = settings.epochs * -(-sum(map(len, usable)) // settings.batch)
-        self.data_sha = " ".join(songs.data_sha for songs in material)
+        if compositions_of(self._recorded) < FEWEST_COMPOSITIONS:
+            raise _too_few(self._recorded)
+        learned_from = [self._recorded, *self._drawn]
+        usable = sum(song.whole.size > 0 for songs in learned_from for song in songs.songs)
+        self.steps = settings.epochs * -(-usable // settings.batch)
+        order = [song.id for songs in learned_from for song in songs.songs]
+        shas = [*(songs.data_sha for songs in learned_from), held_out_sha, *order]
+        self.data_sha = hashlib.sha256(" ".join(shas).encode()).hexdigest()
 
     def batch(self, number: int) -> MixBatch:
         """The songs of step ``number``."""
@@ -282,6 +286,16 @@ class _Course:
         )
         kept = batch.of_labels(settings.labels)
         return kept.some(settings.summed, rng) if settings.net.kind == "postmixnet" else kept
+
+
+def _too_few(recorded: MixSongs) -> UnusableInput:
+    why = f" ({'; '.join(recorded.notes)})" if recorded.notes else ""
+    return UnusableInput(
+        f"There are too few compositions to train on: {compositions_of(recorded)}, and "
+        f"{FEWEST_COMPOSITIONS} or more are needed{why}.",
+        hint="Give more songs in 4/4 with vocals, harmony and drums.",
+        code="no_examples",
+    )
 
 
 def _judged(net: MixNet, batch: MixBatch) -> Tensor:

@@ -193,7 +193,6 @@ def _name_of(example: MashupExample, db: MashupDB) -> str:
         "stems": [dataclasses.asdict(use) for use in example.stems[:2]],
         "bars": example.bars,
         "shas": [sorted(stem.sha for stem in song.stems.values()) for song in songs],
-        "grids": [hashlib.sha256(song.grid.beats_s.tobytes()).hexdigest() for song in songs],
-        "tempos": [[song.tempo_bpm, song.tuning_cents] for song in songs],
+        "maps": [song.map_sha for song in songs],
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from engine.grid import BeatGrid
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import CONDITIONS, Condition, generate, key_distance
 from engine.theory import Key
@@ -110,6 +113,26 @@ def test_windows_need_sound_in_half_of_their_beats() -> None:
     assert song.start_bars(("vocals",), 4).tolist() == [2, 3, 4]
     assert song.start_bars(("vocals", "drums"), 9).size == 0
     assert made_song("x", roles=("drums",)).start_bars(("vocals",), 2).size == 0
+
+
+def test_the_hash_of_the_data_tells_all_that_is_known_of_a_song() -> None:
+    song = made_song("a")
+    grid, drums = song.grid, song.stems["drums"]
+    changed = [
+        replace(song, group="b"),
+        replace(song, key=Key(7, "major")),
+        replace(song, key=None),
+        replace(song, tempo_bpm=60.0),
+        replace(song, tuning_cents=5.0),
+        replace(song, grid=BeatGrid(grid.beats_s + 0.25)),
+        replace(song, grid=replace(grid, beats_per_bar=3)),
+        replace(song, stems={**song.stems, "drums": replace(drums, active=~drums.active)}),
+        replace(song, stems={**song.stems, "drums": replace(drums, sha="other")}),
+    ]
+    shas = {MashupDB((made_song("c"), one)).data_sha for one in (song, *changed)}
+    assert len(shas) == len(changed) + 1
+    assert MashupDB((song, made_song("c"))).data_sha in shas
+    assert len({one.map_sha for one in (song, *changed)}) == 5
 
 
 def test_a_split_never_parts_a_composition() -> None:

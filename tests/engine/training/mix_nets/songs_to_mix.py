@@ -30,6 +30,7 @@ class ToySongs:
             for i in range(count)
         ]
         self.data_sha = hashlib.sha256(f"{seed} {count}".encode()).hexdigest()
+        self.notes: Sequence[str] = ()
         self.asked: list[StemUse] = []
         self.bleeds: list[float | None] = []
 

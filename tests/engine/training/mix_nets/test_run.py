@@ -10,10 +10,13 @@ import pytest
 import engine.training.mix_nets.run as mix_run
 from engine.checkpoints import load_checkpoint
 from engine.errors import SomeItemsFailed, UnusableInput, UsageError
+from engine.ingest.corrections import correct_song
 from engine.library.library import Library
+from engine.library.rows import Correction, NewSong
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import generate
 from engine.models.mix_nets.network import NetKind, NetSettings
+from engine.theory import Role
 from engine.training.material import SplitSongs, open_material, split_songs
 from engine.training.midi_audio.index import corpus_notes
 from engine.training.mix_nets.crops import make_crops
@@ -22,6 +25,14 @@ from tests.engine.library.songs import song
 from tests.engine.mashup.songs import made_db
 from tests.engine.training.heard import list_songs, outdate, write_splits
 from tests.engine.training.scores import made_up_song, write_corpus, write_named
+
+ALL: tuple[Role, ...] = ("drums", "harmonic", "vocals")
+
+
+def in_three(new: NewSong) -> NewSong:
+    """The same, counted in three."""
+    grid = replace(new.analysis.grid, beats_per_bar=3)
+    return replace(new, analysis=replace(new.analysis, grid=grid))
 
 
 def silent(_text: str) -> None:
@@ -34,7 +45,7 @@ def library(tmp_path: Path) -> Path:
     folder = tmp_path / "library"
     with Library.open(folder) as opened:
         for seed in range(5):
-            opened.add_song(song(seed, roles=("drums", "harmonic", "vocals"), frames=8000 * 5))
+            opened.add_song(song(seed, roles=ALL, frames=8000 * 5))
         opened.add_song(song(9, roles=("vocals",)))
     return folder
 
@@ -63,7 +74,7 @@ def test_notes_are_learned_from_without_an_index_and_without_what_is_held_out(
     db = open_material([library], tmp_path / "work", tell=silent).db
     held_out = replace(db.songs[0], group="4")
     parts = SplitSongs(MashupDB(db.songs[1:]), MashupDB((held_out,)), ())
-    recorded, drawn = mix_run._material(request, parts, silent)
+    (recorded, drawn), _ = mix_run._material(request, parts, silent)
     assert len(recorded.songs) == 4
     training = {song.group for song in corpus_notes(corpus).songs if song.split == "train"}
     assert "4" in training
@@ -87,7 +98,7 @@ def test_notes_of_what_a_library_lists_for_tests_are_not_learned_from(
 
     def learned() -> set[str]:
         parts = split_songs(db, [library], share=0.2, seed=0)
-        _, drawn = mix_run._material(request, parts, silent)
+        (_, drawn), _ = mix_run._material(request, parts, silent)
         return {song.group for song in drawn.songs}
 
     assert learned() == {"g0", "g2"}
@@ -112,6 +123,80 @@ def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
     # one song is held out, so nothing can be laid under it
     assert any("held-out" in note and "matched: no other song" in note for note in report.notes)
     assert "1 song left out: neither harmony nor drums" in report.notes
+
+
+def test_songs_that_teach_nothing_are_told_of(library: Path, request_: TrainRequest) -> None:
+    with Library.open(library) as opened:
+        waltzes = [in_three(song(seed, roles=ALL, frames=8000 * 5)) for seed in (10, 11)]
+        added = [opened.add_song(waltz).id for waltz in waltzes]
+        added.append(opened.add_song(song(12, roles=("drums", "harmonic"))).id)
+        rows = opened.songs()
+    list_songs(library, {row.id: "train" for row in rows} | {rows[0].id: "val"})
+    assert rows[0].id not in added
+    notes = mix_run.run(request_, silent).notes
+    assert "2 songs left out of training: 3 beats to the bar, not 4" in notes
+    assert "1 song left out of training: no 1 bars of vocals" in notes
+
+
+def test_music_in_another_metre_is_too_little_and_said_so(
+    request_: TrainRequest, tmp_path: Path
+) -> None:
+    with Library.open(tmp_path / "waltzes") as opened:
+        for seed in range(4):
+            opened.add_song(in_three(song(seed, roles=ALL, frames=8000 * 5)))
+    with pytest.raises(UnusableInput, match="3 songs left out of training: 3 beats") as caught:
+        mix_run.run(replace(request_, data=(tmp_path / "waltzes",)), silent)
+    assert caught.value.code == "no_examples"
+    assert caught.value.hint is not None
+    assert "4/4" in caught.value.hint
+
+
+@pytest.mark.parametrize("has_melody", [True, False])
+def test_notes_of_a_tiny_corpus_stop_nothing(
+    request_: TrainRequest, tmp_path: Path, has_melody: bool
+) -> None:
+    corpus = tmp_path / "midi"
+    write_corpus(corpus, [made_up_song(0)], val=0)
+    index = corpus / "index.csv"
+    if not has_melody:
+        index.write_text(index.read_text().replace("0:1:0:M", ""))
+    report = mix_run.run(replace(request_, notes=(corpus,)), silent)
+    assert report.finished
+    assert has_melody != any("names no usable song" in note for note in report.notes)
+    assert (
+        f"no notes of MIDI songs are learned from: {int(has_melody)} of their compositions can be "
+        "used, and 2 or more are needed"
+    ) in report.notes
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("train", Correction("downbeat", 0.25)),
+        ("train", Correction("key", "F# major")),
+        ("val", Correction("key", "F# major")),
+    ],
+)
+def test_a_run_is_not_gone_on_with_after_a_song_was_corrected(
+    library: Path, request_: TrainRequest, part: str, said: Correction
+) -> None:
+    ids = sorted(open_material([library], library / "work", tell=silent).db.by_id)
+    list_songs(library, {name: "val" if name == ids[0] else "train" for name in ids})
+    began = False
+    ticks = count(0.0, 30.0)
+
+    def tell(text: str) -> None:
+        nonlocal began
+        began = began or text.startswith("training: ")
+
+    stopping = replace(request_, epochs=6, minutes=0.5)
+    stopped = mix_run.run(stopping, tell, clock=lambda: next(ticks) if began else 0.0)
+    assert not stopped.finished
+    with Library.open(library) as opened:
+        correct_song(opened, ids[0] if part == "val" else ids[-1], [said])
+    with pytest.raises(UsageError, match="changed: the data") as caught:
+        mix_run.run(replace(request_, epochs=6, resume=True), silent)
+    assert caught.value.code == "resume_mismatch"
 
 
 def made(request: TrainRequest) -> dict[str, int]:
@@ -171,7 +256,7 @@ def test_too_little_music(request_: TrainRequest, tmp_path: Path) -> None:
     with Library.open(tmp_path / "small") as opened:
         opened.add_song(song(1, roles=("drums", "bass")))
     small = replace(request_, data=(tmp_path / "small",))
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UnusableInput, match="too few"):
         mix_run.run(small, silent)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnusableInput):
@@ -197,7 +282,7 @@ def test_what_cannot_be_read_is_left_out_and_jobs_change_nothing(tmp_path: Path)
     good = sum(db.by_id[e.stems[0].song_id].stems["drums"].path != broken for e in examples)
     one, two = (make_crops(db, examples, tmp_path / f"{jobs}", jobs=jobs) for jobs in (1, 2))
     assert (len(one), one.unusable, one.complete) == (good, 3 - good, True)
-    assert one.data_sha == two.data_sha
+    assert one.data_sha == two.data_sha == db.data_sha
     for first, second in zip(one.paths, two.paths, strict=True):
         np.testing.assert_array_equal(np.load(first), np.load(second))
         assert np.load(first).dtype == np.uint8

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.checkpoints import CheckpointInfo, Plain, load_checkpoint, save_checkpoint
-from engine.errors import MissingDependency, UsageError
+from engine.errors import MissingDependency, UnusableInput, UsageError
 from engine.mashup.generation import Condition, Label
 from engine.models.mix_nets.beat_mel import FRAMES_PER_BEAT, half_decibels
 from engine.models.mix_nets.checkpoint import load_mix_net
@@ -150,6 +150,13 @@ def test_resuming_with_other_data_or_settings_is_refused(tmp_path: Path, held_ou
         train_mix([ToySongs(8)], held_out, tiny(epochs=1, seed=1), out=out, resume=True)
     with pytest.raises(UsageError):
         train_mix([ToySongs(8, seed=9)], held_out, tiny(epochs=1), out=out, resume=True)
+    turned = ToySongs(8)
+    turned.songs = turned.songs[::-1]  # a step would see others
+    with pytest.raises(UsageError, match="changed: the data"):
+        train_mix([turned], held_out, tiny(epochs=1), out=out, resume=True)
+    others = replace(held_out, data_sha="of other songs")
+    with pytest.raises(UsageError, match="changed: the data"):
+        train_mix([ToySongs(8)], others, tiny(epochs=1), out=out, resume=True)
 
 
 def test_seeds_differ_and_repeat(tmp_path: Path, held_out: CropSet) -> None:
@@ -236,17 +243,30 @@ def test_a_record_that_does_not_tell_its_spectra_is_read(tmp_path: Path) -> None
 
 
 def test_too_few_songs(tmp_path: Path, held_out: CropSet) -> None:
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UnusableInput, match="too few"):
         train_mix([ToySongs(1)], held_out, tiny(), out=tmp_path / "a.safetensors")
 
 
 def test_variants_of_one_composition_are_too_few(tmp_path: Path, held_out: CropSet) -> None:
     songs = ToySongs(6)
     songs.songs = [replace(song, group="the same") for song in songs.songs]
-    for material in ([songs], [ToySongs(6), songs]):
-        with pytest.raises(UsageError, match="too few") as caught:
-            train_mix(material, held_out, tiny(), out=tmp_path / "a.safetensors")
-        assert caught.value.code == "no_examples"
+    songs.notes = ("2 songs left out",)
+    with pytest.raises(UnusableInput, match=r"too few .* needed \(2 songs left out\)") as caught:
+        train_mix([songs], held_out, tiny(), out=tmp_path / "a.safetensors")
+    assert caught.value.code == "no_examples"
+
+
+def test_too_few_drawn_compositions_are_as_good_as_none(tmp_path: Path, held_out: CropSet) -> None:
+    few = ToySongs(6, seed=1)
+    few.songs = [replace(song, group="the same") for song in few.songs]
+    settings = tiny(epochs=1, recorded=(0.0, 0.0))
+    weights_of = []
+    for name, material in (("a", [ToySongs(6)]), ("b", [ToySongs(6), few])):
+        out = tmp_path / f"{name}.safetensors"
+        assert train_mix(material, held_out, settings, out=out).steps_done == 2
+        weights_of.append(weights(out)["model.out.weight"])
+    assert not few.asked
+    assert torch.equal(*weights_of)
 
 
 def test_steps_are_counted_by_songs(tmp_path: Path, held_out: CropSet) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,10 @@ def test_made_once_found_again_and_stoppable(db: MashupDB, tmp_path: Path) -> No
     again = make_triples(db, plans, tmp_path, stretcher=stretcher, stop=lambda: True)
     assert again == made
     assert {path: path.read_bytes() for path in before} == before
+    in_three = MashupDB(
+        tuple(replace(song, grid=replace(song.grid, beats_per_bar=3)) for song in db.songs)
+    )
+    assert make_triples(in_three, plans, tmp_path, stretcher=stretcher, stop=lambda: True) is None
     triple = TripleFiles(made)[0]
     assert triple.first.frames == triple.second.frames == triple.mix.frames
 
