@@ -192,7 +192,8 @@ def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
         MissingDependency: what is to be gone on from is no checkpoint of this model.
         UsageError: it was begun with another seed, with which other songs are rendered.
     """
-    from engine.training.resuming import check_seed, has_earlier_run, is_unfinished, load_to_resume
+    from engine.training.earlier_runs import check_seed, load_to_resume
+    from engine.training.run_files import has_earlier_run, is_unfinished
 
     if request.resume and request.out.is_file():
         load_to_resume(request.out, request.model)

@@ -103,7 +103,7 @@ def run(
         finished=outcome.finished,
         steps=outcome.steps_done,
         metrics=outcome.metrics,
-        notes=(*songs.notes, *parts.notes, *notes),
+        notes=(*songs.notes, *parts.notes, *notes, *outcome.notes),
     )
 
 
