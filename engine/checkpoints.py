@@ -4,9 +4,10 @@ A checkpoint holds tensors by name and one JSON record under the metadata key ``
 of model, its settings, the hash of its data, its metrics, the version of this format and the
 SHA-256 of the tensors. It is written in one step, so a killed run leaves the old file or the new
 one. Reading checks all of it: a file that is cut off, changed, of another program, of another kind
-of model or made by a newer dawlink is refused with a sentence and a way out. Nothing is ever
-unpickled, settings are read with types and bounds (:func:`recorded_settings`), and a network is not
-built before its sizes are known to be those of the tensors (:func:`build_network`).
+of model or made by a newer dawlink is refused with a sentence and a way out, and so is the state of
+an unfinished run, which only that run reads (:func:`load_run`). Nothing is ever unpickled, settings
+are read with types and bounds (:func:`recorded_settings`), and a network is not built before its
+sizes are known to be those of the tensors (:func:`build_network`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKPOINT_VERSION",
+    "MOMENTS",
     "RECORD_SHA",
+    "STEPS_DONE",
     "UNREADABLE",
     "Checkpoint",
     "CheckpointInfo",
@@ -35,6 +38,7 @@ __all__ = [
     "Recorded",
     "build_network",
     "load_checkpoint",
+    "load_run",
     "load_weights",
     "record_sha",
     "recorded_settings",
@@ -46,7 +50,15 @@ CHECKPOINT_VERSION: Final = 1
 _KEY: Final = "dawlink"
 #: Under which a record holds the hash of the rest of it; those of before have none.
 RECORD_SHA: Final = "record_sha"
+#: What the names of an optimiser's tensors begin with; only the state of a run holds some.
+MOMENTS: Final = "optimiser."
+#: The setting that counts the steps of a run so far.
+STEPS_DONE: Final = "steps_done"
 _TRAIN_AGAIN: Final = "Train it again with dawlink train, or choose another model with --model."
+_FINISH: Final = (
+    "It is the state of an unfinished run: finish that with --resume and take the checkpoint that "
+    "it writes."
+)
 
 #: What reading a record raises that anybody may have written: nested too deeply, a version of
 #: ``Infinity``, lists for numbers.
@@ -172,7 +184,21 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], *, info: Checkpoi
 
 
 def load_checkpoint(path: Path, kind: str) -> Checkpoint:
-    """A checkpoint of this kind, checked from end to end.
+    """A model of this kind, checked from end to end.
+
+    Raises:
+        MissingDependency: it is not there, damaged, foreign, of another kind, or newer, or it is
+            the state of a run and no model yet.
+    """
+    checkpoint = load_run(path, kind)
+    is_state = any(name.startswith(MOMENTS) for name in checkpoint.tensors)
+    if is_state or checkpoint.info.settings.get(STEPS_DONE) == 0:
+        _refuse(path, f"holds a {kind}-run, not a {kind} model", "checkpoint_kind", mend=_FINISH)
+    return checkpoint
+
+
+def load_run(path: Path, kind: str) -> Checkpoint:
+    """The same for a training that goes on: the state of a run of this kind will do too.
 
     Raises:
         MissingDependency: it is not there, damaged, foreign, of another kind, or newer.
@@ -317,6 +343,8 @@ def _sha_of(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _refuse(path: Path, what: str, code: str, error: Exception | None = None) -> NoReturn:
-    hint = "Update dawlink." if code == "checkpoint_newer" else _TRAIN_AGAIN
+def _refuse(
+    path: Path, what: str, code: str, error: Exception | None = None, *, mend: str = _TRAIN_AGAIN
+) -> NoReturn:
+    hint = "Update dawlink." if code == "checkpoint_newer" else mend
     raise MissingDependency(f"The checkpoint {path} {what}.", hint=hint, code=code) from error

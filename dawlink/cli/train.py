@@ -17,7 +17,7 @@ import typer
 from dawlink.cli.context import invocation
 from dawlink.cli.options import Json
 from dawlink.cli.output import Bar, emit_json, emit_text, progress
-from engine.errors import Interrupted, UnwritableOutput, UsageError
+from engine.errors import Interrupted, UnusableInput, UnwritableOutput, UsageError
 from engine.files import require_writable
 from engine.training.requests import Trainer, TrainReport, TrainRequest
 
@@ -82,7 +82,7 @@ def train(
     _check_meant(model, lsro=lsro, mended=mended, limit_songs=limit_songs)
     request = TrainRequest(
         model=model,
-        data=_each_once([*data, *(more or [])]),
+        data=_each_once(_there([*data, *(more or [])])),
         out=_checked(out or Path(f"{model}.safetensors")),
         epochs=epochs,
         minutes=minutes,
@@ -163,6 +163,22 @@ def _trained(
     return replace(report, notes=(*notes, *report.notes))
 
 
+def _there(data: Sequence[Path]) -> Sequence[Path]:
+    """A mistyped folder is said before hours of training without it."""
+    for path in data:
+        try:
+            path.stat()
+        except OSError as error:
+            is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            why = "does not exist" if is_gone else f"cannot be read: {error.strerror or error}"
+            raise UnusableInput(
+                f"{path} {why}; nothing was trained.",
+                hint="Check the spelling after --data; put quotes around names with spaces.",
+                code="missing" if is_gone else "unreadable",
+            ) from error
+    return data
+
+
 def _each_once(data: Sequence[Path]) -> tuple[Path, ...]:
     """What is given twice would count twice."""
     found: dict[Path, Path] = {}
@@ -192,7 +208,8 @@ def _begun_anew(request: TrainRequest) -> tuple[str, ...]:
         MissingDependency: what is to be gone on from is no checkpoint of this model.
         UsageError: it was begun with another seed, with which other songs are rendered.
     """
-    from engine.training.resuming import check_seed, has_earlier_run, is_unfinished, load_to_resume
+    from engine.training.earlier_runs import check_seed, load_to_resume
+    from engine.training.run_files import has_earlier_run, is_unfinished
 
     if request.resume and request.out.is_file():
         load_to_resume(request.out, request.model)

@@ -22,6 +22,7 @@ from engine.mashup.database import MashupDB
 from engine.training.listed import listed_words
 from engine.training.midi_audio.listing import groups_of
 from engine.training.midi_corpus import Split
+from engine.training.own_library import removed_if_empty
 from engine.training.requests import Tell
 
 __all__ = [
@@ -162,7 +163,7 @@ def open_libraries(
 def _added(folders: Sequence[Path], work: Path, jobs: int, tell: Tell) -> list[AddOutcome]:
     options = AddOptions(stems=True, jobs=jobs)
     plans, outcomes = plan_all(folders, options)
-    with contextlib.closing(add_sources(plans, work, options)) as run:
+    with removed_if_empty(work), contextlib.closing(add_sources(plans, work, options)) as run:
         for number, outcome in enumerate(run, 1):
             tell(f"analysed {number} of {len(plans)}: {outcome.title}")
             outcomes.append(outcome)

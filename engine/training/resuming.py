@@ -23,39 +23,24 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from engine.checkpoints import (
+    MOMENTS,
+    STEPS_DONE,
     Checkpoint,
     CheckpointInfo,
     Plain,
-    load_checkpoint,
     load_weights,
     save_checkpoint,
 )
-from engine.errors import (
-    Interrupted,
-    MissingDependency,
-    UnusableInput,
-    UsageError,
-)
+from engine.errors import Interrupted, MissingDependency, UnusableInput
 from engine.parallel.stop_signals import stop_signals
-from engine.training.run_files import (
-    has_earlier_run,
-    is_unfinished,
-    resume_path,
-    state_files,
-    sweep,
-)
+from engine.training.earlier_runs import check_same_run, gone_state, last_file, load_to_resume
+from engine.training.run_files import resume_path, state_files, sweep
 from engine.training.watching import HeldOut, Progress, Watch
 
 __all__ = [
+    "WAS_DONE",
     "Job",
     "Outcome",
-    "check_same_run",
-    "check_seed",
-    "gone_state",
-    "has_earlier_run",
-    "is_unfinished",
-    "load_to_resume",
-    "other_run",
     "resume_path",
     "run_job",
     "state_files",
@@ -63,12 +48,12 @@ __all__ = [
 
 #: A killed run loses at most this much work.
 SAVE_EVERY_S: Final = 600.0
+#: Said of a run to go on with that had come to its end.
+WAS_DONE: Final = "The run was already finished; nothing was done."
 _MODEL: Final = "model."
-_MOMENT: Final = "optimiser."
 #: What Adam keeps of every parameter.
 _ADAM: Final = {"step", "exp_avg", "exp_avg_sq"}
 _HISTORY: Final = "history"
-_STEPS_DONE: Final = "steps_done"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +97,19 @@ class Outcome:
         finished: False when the time was up first.
         history: (steps_done, columns) the measured values.
         metrics: what the checkpoint says about itself.
+        was_done: the run to go on with had come to its end, so nothing was done.
     """
 
     steps_done: int
     finished: bool
     history: NDArray[np.float64]
     metrics: Mapping[str, float]
+    was_done: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        return (WAS_DONE,) if self.was_done else ()
 
 
 def run_job(
@@ -153,7 +145,8 @@ def run_job(
     sweep(out.parent)
     before = _restored(job, out) if resume else None
     if before is not None and before.is_done:
-        return Outcome(job.steps, True, _table(job, before.history).numpy(), before.metrics)
+        table = _table(job, before.history).numpy()
+        return Outcome(job.steps, True, table, before.metrics, was_done=True)
     history = before.history if before is not None else []
     made_before = len(history)
     begun = saved = clock()
@@ -176,72 +169,6 @@ def run_job(
             _save_state(job, out, history)
             raise _interrupted(job, history)
     return _publish(job, out, history)
-
-
-def load_to_resume(path: Path, kind: str) -> Checkpoint:
-    """A checkpoint of an earlier run.
-
-    Raises:
-        MissingDependency: it is not there, damaged, of another kind or newer.
-    """
-    try:
-        return load_checkpoint(path, kind)
-    except MissingDependency as error:
-        raise MissingDependency(
-            error.message,
-            hint="Train anew without --resume, or give another name to --out.",
-            code=error.code,
-        ) from error
-
-
-def check_same_run(checkpoint: Checkpoint, settings: Mapping[str, Plain], data_sha: str) -> None:
-    """Make sure that a checkpoint was made with these settings from this data.
-
-    Raises:
-        UsageError: it was not.
-    """
-    earlier = {k: v for k, v in checkpoint.info.settings.items() if k != _STEPS_DONE}
-    changed = sorted(
-        name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name)
-    )
-    if checkpoint.info.data_sha != data_sha:
-        changed.append("the data")
-    if changed:
-        raise other_run(f"{checkpoint.path} was begun otherwise; changed: {', '.join(changed)}.")
-
-
-def check_seed(out: Path, kind: str, seed: int) -> None:
-    """Make sure that what an earlier run left was begun with this seed, if there is anything.
-
-    Everything else is checked by :func:`run_job`; other seeds would ask for other preparations.
-
-    Raises:
-        UsageError: it was not.
-        MissingDependency: what it left is damaged, of another kind or newer.
-    """
-    source = _last_file(out)
-    if not source.is_file():
-        return
-    if load_to_resume(source, kind).info.settings.get("seed", seed) != seed:
-        raise other_run(f"{source} was begun otherwise; changed: seed.")
-
-
-def other_run(message: str) -> UsageError:
-    """The error of a run that cannot be gone on with, because it was another."""
-    return UsageError(
-        message,
-        hint="Resume with the same settings and data, or train anew without --resume.",
-        code="resume_mismatch",
-    )
-
-
-def gone_state(state: Path, out: Path) -> MissingDependency:
-    """The error of a checkpoint of an unfinished run that lies alone."""
-    return MissingDependency(
-        f"{state} is not there, without which the run of {out} cannot go on.",
-        hint="Put it beside the checkpoint, or train anew without --resume.",
-        code="no_checkpoint",
-    )
 
 
 def _watch(
@@ -309,7 +236,7 @@ def _save_state(job: Job, out: Path, history: list[tuple[float, ...]]) -> None:
     tensors = {_MODEL + name: tensor for name, tensor in job.model.state_dict().items()}
     for number, moments in job.optimiser.state_dict()["state"].items():
         for name, tensor in moments.items():
-            tensors[f"{_MOMENT}{number}.{name}"] = torch.as_tensor(tensor)
+            tensors[f"{MOMENTS}{number}.{name}"] = torch.as_tensor(tensor)
     tensors[_HISTORY] = _table(job, history)
     save_checkpoint(resume_path(out), tensors, info=_info(job, len(history), {}))
 
@@ -325,7 +252,7 @@ class _Before:
 
 def _restored(job: Job, out: Path) -> _Before | None:
     """Put the network and the optimiser where an earlier run left them; None without one."""
-    source = _last_file(out)
+    source = last_file(out)
     if not source.is_file():
         return None
     checkpoint = load_to_resume(source, job.kind)
@@ -339,16 +266,10 @@ def _restored(job: Job, out: Path) -> _Before | None:
     return _Before(history, is_done, checkpoint.info.metrics)
 
 
-def _last_file(out: Path) -> Path:
-    """What an earlier run would be gone on from: its state while it is unfinished."""
-    state = resume_path(out)
-    return state if state.is_file() else out
-
-
 def _history_in(checkpoint: Checkpoint, job: Job) -> list[tuple[float, ...]]:
     """The values of all steps that were made."""
     table = checkpoint.tensors.get(_HISTORY)
-    done = checkpoint.info.settings.get(_STEPS_DONE)
+    done = checkpoint.info.settings.get(STEPS_DONE)
     if (
         table is None
         or table.dtype != torch.float64
@@ -365,9 +286,9 @@ def _restore_moments(optimiser: Optimizer, checkpoint: Checkpoint) -> None:
     shapes = [weights.shape for group in optimiser.param_groups for weights in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in checkpoint.tensors.items():
-        if not name.startswith(_MOMENT):
+        if not name.startswith(MOMENTS):
             continue
-        number, _, moment = name.removeprefix(_MOMENT).partition(".")
+        number, _, moment = name.removeprefix(MOMENTS).partition(".")
         if not (number.isdecimal() and number.isascii() and int(number) < len(shapes)):
             raise _damaged(checkpoint)
         if tensor.shape != (torch.Size() if moment == "step" else shapes[int(number)]):
@@ -387,7 +308,7 @@ def _damaged(checkpoint: Checkpoint) -> MissingDependency:
 
 
 def _info(job: Job, steps_done: int, metrics: Mapping[str, float]) -> CheckpointInfo:
-    settings: dict[str, Plain] = {**job.settings, _STEPS_DONE: steps_done}
+    settings: dict[str, Plain] = {**job.settings, STEPS_DONE: steps_done}
     return CheckpointInfo(job.kind, settings, job.data_sha, metrics)
 
 

@@ -16,6 +16,7 @@ from engine.checkpoints import (
     Recorded,
     build_network,
     load_checkpoint,
+    load_run,
     load_weights,
     recorded_settings,
     save_checkpoint,
@@ -100,6 +101,24 @@ def test_another_kind(tmp_path: Path) -> None:
     error = refusal(saved(tmp_path), "fit")
     assert error.code == "checkpoint_kind"
     assert "premixnet" in error.message
+
+
+@pytest.mark.parametrize(
+    ("more", "steps"), [({"optimiser.0.step": torch.ones(())}, 2), ({}, 0)], ids=["begun", "new"]
+)
+def test_the_state_of_a_run_is_no_model(
+    tmp_path: Path, more: Mapping[str, torch.Tensor], steps: int
+) -> None:
+    path = tmp_path / "net.safetensors"
+    info = CheckpointInfo("premixnet", {"steps_done": steps})
+    save_checkpoint(path, {**tensors(), **more}, info=info)
+    error = refusal(path)
+    assert error.code == "checkpoint_kind"
+    assert "holds a premixnet-run, not a premixnet model" in error.message
+    assert "--resume" in error.hint
+    assert load_run(path, "premixnet").info == info
+    save_checkpoint(path, tensors(), info=CheckpointInfo("premixnet", {"steps_done": 1}))
+    assert load_checkpoint(path, "premixnet").info.settings["steps_done"] == 1
 
 
 def test_a_record_that_was_changed_is_damage(tmp_path: Path) -> None:

@@ -51,6 +51,5 @@ def run(
         resume=request.resume,
         report=tell,
     )
-    return TrainReport(
-        request.out, outcome.finished, outcome.steps_done, outcome.metrics, material.notes
-    )
+    notes = (*material.notes, *outcome.notes)
+    return TrainReport(request.out, outcome.finished, outcome.steps_done, outcome.metrics, notes)

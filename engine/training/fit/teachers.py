@@ -22,8 +22,8 @@ from engine.checkpoints import (
     save_checkpoint,
 )
 from engine.models.fit.towers import FitSizes
+from engine.training.earlier_runs import check_same_run
 from engine.training.fit.towers import FitTowers
-from engine.training.resuming import check_same_run
 
 __all__ = ["load_teacher", "pupil_of", "save_teacher", "teacher_path"]
 

@@ -41,6 +41,12 @@ from engine.models.fit.curves import FitCurves
 from engine.models.fit.ranker import FitRanker
 from engine.models.fit.towers import dense_weights, shapes_of
 from engine.training.deadline import Deadline
+from engine.training.earlier_runs import (
+    check_same_run,
+    gone_state,
+    load_to_resume,
+    other_run,
+)
 from engine.training.fit.calibration import calibrated, reliability
 from engine.training.fit.check import ANY_KEY, KEY_GIVEN, ranks
 from engine.training.fit.held_out import HeldOutWindows
@@ -50,17 +56,7 @@ from engine.training.fit.questions import ValidationSongs
 from engine.training.fit.steps import FitSettings, towers_job
 from engine.training.fit.teachers import load_teacher, pupil_of, save_teacher, teacher_path
 from engine.training.fit.towers import FitTowers
-from engine.training.resuming import (
-    Job,
-    Outcome,
-    check_same_run,
-    gone_state,
-    load_to_resume,
-    other_run,
-    resume_path,
-    run_job,
-    state_files,
-)
+from engine.training.resuming import Job, Outcome, resume_path, run_job, state_files
 
 __all__ = ["publish", "recalibrate", "train_fit"]
 
@@ -149,7 +145,7 @@ class _Run:
         own = [path for path in self.files() if path.is_file()]
         others = [path for path in state_files(self.out) if path not in own]
         if self.resume and others and not own:
-            raise other_run(f"{others[0]} is of a run with another seed.")
+            raise other_run(f"{others[0]} is of a run with another seed (--seed).")
         if not self.resume or own or not self.out.is_file():
             return None
         checkpoint = load_to_resume(self.out, "fit")
@@ -162,7 +158,7 @@ class _Run:
             return None
         if steps != self.settings.all_steps:
             raise gone_state(resume_path(self._running(self.out)), self.out)
-        return Outcome(steps, True, np.empty((0, 2)), checkpoint.info.metrics)
+        return Outcome(steps, True, np.empty((0, 2)), checkpoint.info.metrics, was_done=True)
 
     def taught(self, number: int, teachers: list[FitTowers], deadline: Deadline) -> Outcome | None:
         """Add a teacher to the others.

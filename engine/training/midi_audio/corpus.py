@@ -11,6 +11,7 @@ MIDI file with the same seed and settings is not rendered again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Generator, Sequence
@@ -161,7 +162,7 @@ def render_corpus(
     ]
     missing = missing_for_singing() if jobs and options.realism.sung else ""
     if missing:
-        _LOGGER.warning("Melodies will be sung on vowels alone, because %s.", missing)
+        _say_missing(missing)
     notes: dict[str, None] = {}
     failed: list[DawlinkError] = []
     with contextlib.closing(_rendered(jobs, options.jobs)) as run:
@@ -178,6 +179,12 @@ def render_corpus(
     update_listing(library, known.values())  # another run may have written in between
     rendered = tuple(known[song] for song in chosen if song in known)
     return RenderedCorpus(rendered, (*found.notes, *notes, *(error.message for error in failed)))
+
+
+@functools.cache
+def _say_missing(why: str) -> None:
+    """Once in a process: songs to train on and to validate on are rendered one after the other."""
+    _LOGGER.warning("Melodies will be sung on vowels alone, because %s.", why)
 
 
 def _corpus_id(data: Path) -> str:

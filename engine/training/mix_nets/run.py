@@ -109,7 +109,7 @@ def run(
         finished=outcome.finished,
         steps=outcome.steps_done,
         metrics=outcome.metrics,
-        notes=(*songs.notes, *parts.notes, *left_out, *notes),
+        notes=(*songs.notes, *parts.notes, *left_out, *notes, *outcome.notes),
     )
 
 

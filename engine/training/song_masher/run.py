@@ -19,7 +19,7 @@ from engine.errors import UsageError
 from engine.models.song_masher.network import Defects, MasherConfig
 from engine.training.deadline import Deadline
 from engine.training.requests import Tell, TrainReport, TrainRequest, pick_device
-from engine.training.resuming import Outcome
+from engine.training.resuming import WAS_DONE, Outcome
 from engine.training.song_masher.data import MashupSets, mashup_sets
 from engine.training.song_masher.mask_training import MaskTraining, train_mash_mask
 from engine.training.song_masher.training import MasherTraining, train_song_masher
@@ -70,6 +70,8 @@ def run(
                 raise  # the first network says which run is meant; the others follow it
             notes.append(f"{error.message} The {name} network is trained anew.")
             outcomes[name] = start(sets, device, False, report)
+    if all(outcome.was_done for outcome in outcomes.values()):
+        notes.append(WAS_DONE)
     return TrainReport(
         checkpoint=request.out,
         finished=all(outcome.finished for outcome in outcomes.values()),

@@ -133,9 +133,8 @@ def run(
         report=lambda progress: tell(f"training: {progress}"),
         pictured=lambda done: tell(f"picturing song {done} of {len(train)}"),
     )
-    return TrainReport(
-        request.out, outcome.finished, outcome.steps_done, outcome.metrics, tuple(notes)
-    )
+    told = (*notes, *outcome.notes)
+    return TrainReport(request.out, outcome.finished, outcome.steps_done, outcome.metrics, told)
 
 
 def _settings(

@@ -126,6 +126,24 @@ def test_verify_names_an_own_checkpoint_that_cannot_be_used(own: Command) -> Non
     assert "dawlink train" in problem["hint"]
 
 
+def test_the_state_of_a_training_is_no_model(own: Command, music: Music) -> None:
+    """Though it holds weights that would rank."""
+    path = own.library / "models" / "stem-jepa.safetensors"
+    write_jepa(path, {**SIZES, "steps_done": 1})
+    assert own("suggest", music.clip, "--model", "stem-jepa").code == 0
+    finished = load_checkpoint(path, "stem-jepa")
+    moments = {"optimiser.0.step": torch.ones(())}
+    save_checkpoint(path, {**finished.tensors, **moments}, info=finished.info)
+    ran = own("suggest", music.clip, "--model", "stem-jepa", "--json")
+    refused(ran, 4, "checkpoint_kind", "holds a stem-jepa-run, not a stem-jepa model", "--resume")
+    (problem,) = own("verify", "--json").document["problems"]
+    assert problem["path"] == str(path)
+    checks = {
+        check["name"]: check["status"] for check in own("doctor", "--json").document["checks"]
+    }
+    assert checks["model stem-jepa"] == "missing"
+
+
 @pytest.mark.parametrize("damage", [empty, truncated, one_bit_changed, of_another_kind])
 def test_the_fit_model_is_checked_as_well(
     own: Command, music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage

@@ -48,6 +48,7 @@ def test_the_device_of_the_settings_is_trained_on(
 def test_options_reach_the_trainer(
     dawlink: Command, asked: list[TrainRequest], tmp_path: Path
 ) -> None:
+    (tmp_path / "b").mkdir()
     ran = dawlink(
         *("train", "postmixnet", "--data", tmp_path, "--data", tmp_path / "b", "--lsro"),
         *("--data", tmp_path / "b" / ".." / "b"),  # the same once more
@@ -81,6 +82,8 @@ def test_options_reach_the_trainer(
 def test_several_folders_follow_one_data(
     dawlink: Command, asked: list[TrainRequest], tmp_path: Path, given: tuple[str, ...]
 ) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
     data = [word if word == "--data" else tmp_path / word for word in given]
     ran = dawlink("train", "premixnet", *data, "--out", tmp_path / "x.safetensors")
     assert ran.code == 0, ran.err
@@ -222,11 +225,13 @@ def test_another_seed_is_said_before_songs_are_rendered(dawlink: Command, tmp_pa
 def test_what_cannot_be_written_is_said_first(dawlink: Command, tmp_path: Path) -> None:
     """Not after the songs were looked at, of which there are none."""
     (tmp_path / "mine.safetensors").mkdir()
-    data = ("--data", tmp_path / "nowhere", "--json", "--out")
+    (tmp_path / "empty").mkdir()
+    data = ("--data", tmp_path / "empty", "--json", "--out")
     folder = dawlink("train", "premixnet", *data, tmp_path / "mine.safetensors")
     refused(folder, 7, "unwritable", "mine.safetensors")
     refused(dawlink("train", "fit", *data, "/dev/null/x/f.safetensors"), 7, "unwritable", "null/x")
-    assert list(tmp_path.iterdir()) == [tmp_path / "mine.safetensors"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["empty", "mine.safetensors"]
 
 
 def test_a_folder_without_songs(dawlink: Command, tmp_path: Path) -> None:
@@ -236,6 +241,34 @@ def test_a_folder_without_songs(dawlink: Command, tmp_path: Path) -> None:
     assert ran.code == 6, ran.err
     assert ran.document["error"]["hint"]
     assert not out.exists()
+
+
+@pytest.mark.parametrize("model", command.TRAINERS)
+def test_a_folder_that_does_not_exist_is_said_before_anything_is_done(
+    dawlink: Command, asked: list[TrainRequest], tmp_path: Path, model: str
+) -> None:
+    """Though others do: a training without it would cost hours."""
+    (tmp_path / "songs").mkdir()
+    command = ("train", model, "--data", tmp_path / "songs", tmp_path / "nope", "--json", "--out")
+    error = refused(dawlink(*command, tmp_path / "out" / "x.safetensors"), 6, "missing", "nope")
+    assert "does not exist" in error["message"]
+    assert "--data" in error["hint"]
+    (tmp_path / "file").touch()
+    below = ("--data", tmp_path / "file" / "below", "--json")
+    refused(dawlink("train", model, *below), 6, "missing", "below")
+    assert not asked
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "songs"]
+
+
+@pytest.mark.parametrize("model", command.TRAINERS)
+def test_unusable_data_leave_nothing_behind(dawlink: Command, tmp_path: Path, model: str) -> None:
+    songs, out = tmp_path / "songs", tmp_path / "out"
+    songs.mkdir()
+    train = ("train", model, "--data", songs, "--out", out / "x.safetensors", "--json")
+    assert dawlink(*train).code == 6
+    (songs / "drums.wav").write_text("no sound at all", "utf-8")
+    assert dawlink(*train).code == 6
+    assert not list(out.iterdir())
 
 
 def test_every_trainer_can_be_imported() -> None:

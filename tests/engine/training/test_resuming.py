@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from engine.checkpoints import load_checkpoint, save_checkpoint
-from engine.errors import Interrupted, MissingDependency, UnusableInput
+from engine.checkpoints import Plain, load_checkpoint, load_run, save_checkpoint
+from engine.errors import Interrupted, MissingDependency, UnusableInput, UsageError
 from engine.parallel.stop_signals import STOP_SIGNALS
 from engine.training import resuming
-from engine.training.resuming import SAVE_EVERY_S, Job, has_earlier_run, resume_path, run_job
+from engine.training.resuming import SAVE_EVERY_S, Job, resume_path, run_job
+from engine.training.run_files import has_earlier_run
 
 
 def job(*, steps: int = 5, spoil: Callable[[int], float] = lambda _: 0.0) -> Job:
@@ -68,6 +69,18 @@ def test_what_is_done_is_not_measured_again(tmp_path: Path) -> None:
     assert dict(again.metrics) == dict(first.metrics)
     np.testing.assert_array_equal(again.history, first.history)
     assert out.read_bytes() == before
+    assert not first.notes
+    assert any("already finished" in note for note in again.notes)
+
+
+def test_a_run_that_only_has_to_be_measured_was_not_finished(tmp_path: Path) -> None:
+    def unmeasurable() -> dict[str, float]:
+        raise UnusableInput("Nothing to hear.")
+
+    out = tmp_path / "toy.safetensors"
+    with pytest.raises(UnusableInput):
+        run_job(replace(job(), measure=unmeasurable), out)
+    assert not run_job(job(), out, resume=True).notes
 
 
 def test_what_killed_runs_left_half_written_is_removed(tmp_path: Path) -> None:
@@ -239,6 +252,51 @@ def test_a_checkpoint_without_its_state_is_not_gone_on_from(tmp_path: Path) -> N
     np.testing.assert_array_equal(resumed.history, straight.history)
 
 
+def test_the_state_of_a_run_is_no_model(tmp_path: Path) -> None:
+    """The checkpoint that it is measured for is, though the time was up."""
+    out = tmp_path / "toy.safetensors"
+    stopped(out)
+    assert load_checkpoint(out, "toy").info.settings["steps_done"] == 2
+    with pytest.raises(MissingDependency, match="holds a toy-run, not a toy model"):
+        load_checkpoint(resume_path(out), "toy")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            {"steps": 4, "contrast_steps": 2},
+            {"steps": 8, "contrast_steps": 4},
+            "contrast_steps, steps (--epochs).",
+        ),
+        ({"epochs": 2, "seed": 0}, {"epochs": 3, "seed": 1}, "epochs (--epochs); seed (--seed)."),
+        ({"lsro": False, "batch": 1}, {"lsro": True, "batch": 2}, "batch; lsro (--lsro)."),
+        ({"noise_targets": True}, {"noise_targets": False}, "noise_targets (--mended)."),
+        ({"schedule": 3}, {"schedule": 4}, "schedule (--epochs)."),
+    ],
+)
+def test_what_changed_is_told_by_its_option(
+    tmp_path: Path, before: dict[str, Plain], after: dict[str, Plain], told: str
+) -> None:
+    out = tmp_path / "toy.safetensors"
+    run_job(replace(job(), settings=before), out)
+    with pytest.raises(UsageError, match="begun otherwise") as caught:
+        run_job(replace(job(), settings=after), out, resume=True)
+    assert caught.value.message.endswith(f"changed: {told}")
+    with pytest.raises(UsageError) as caught:
+        run_job(replace(job(), settings=before, data_sha="other"), out, resume=True)
+    assert caught.value.message.endswith("changed: the data (--data).")
+
+
+def test_more_songs_are_more_steps(tmp_path: Path) -> None:
+    out = tmp_path / "toy.safetensors"
+    run_job(replace(job(), settings={"steps": 4}), out)
+    more = replace(job(), settings={"steps": 5}, data_sha="more")
+    with pytest.raises(UsageError) as caught:
+        run_job(more, out, resume=True)
+    assert caught.value.message.endswith("steps (--epochs or --data); the data (--data).")
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -260,7 +318,7 @@ def test_a_state_of_something_else_is_damaged(
 ) -> None:
     out = tmp_path / "toy.safetensors"
     stopped(out)
-    state = load_checkpoint(resume_path(out), "toy")
+    state = load_run(resume_path(out), "toy")
     tensors = {k: v for k, v in (dict(state.tensors) | changed).items() if v is not None}
     save_checkpoint(resume_path(out), tensors, info=state.info)
     with pytest.raises(MissingDependency) as caught:

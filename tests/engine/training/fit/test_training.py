@@ -177,6 +177,8 @@ def test_a_run_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     before = out.read_bytes()
     again = train_fit(material, out, settings=FEW, resume=True, minutes=1e-9)
     assert again.finished
+    assert not first.notes
+    assert any("already finished" in note for note in again.notes)
     assert (again.steps_done, dict(again.metrics)) == (first.steps_done, dict(first.metrics))
     assert list(tmp_path.glob("*.safetensors")) == [out]
     with pytest.raises(UsageError, match="seed") as caught:

@@ -195,6 +195,8 @@ def test_that_nothing_can_sing_is_said_before_and_after(
     caplog.clear()
     render_corpus(corpus, tmp_path / "library", options)
     assert "on strike" not in caplog.text  # nothing had to be rendered
+    render_corpus(corpus, tmp_path / "library", replace(options, split="train", limit=1))
+    assert "on strike" not in caplog.text  # it was said
 
 
 @needs_fluidsynth

@@ -123,6 +123,8 @@ def test_from_a_library_to_a_checkpoint(request_: TrainRequest) -> None:
     # one song is held out, so nothing can be laid under it
     assert any("held-out" in note and "matched: no other song" in note for note in report.notes)
     assert "1 song left out: neither harmony nor drums" in report.notes
+    again = mix_run.run(replace(request_, resume=True), silent)
+    assert again.notes == (*report.notes, "The run was already finished; nothing was done.")
 
 
 def test_songs_that_teach_nothing_are_told_of(library: Path, request_: TrainRequest) -> None:

@@ -17,6 +17,7 @@ from engine.models.mix_nets.mel import MEL
 from engine.models.mix_nets.network import MixNet, NetKind, NetSettings
 from engine.training.mix_nets.crops import CropSet
 from engine.training.mix_nets.training import MixTraining, measure_mix, mix_scores, train_mix
+from engine.training.run_files import resume_path
 from engine.training.watching import Progress
 from tests.engine.training.mix_nets.songs_to_mix import ToySongs
 
@@ -136,6 +137,9 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, held_out: Cr
     )
     assert not stopped.finished
     assert 0 < stopped.steps_done < 6
+    load_mix_net(halves, "premixnet")
+    with pytest.raises(MissingDependency, match="holds a premixnet-run, not a premixnet model"):
+        load_mix_net(resume_path(halves), "premixnet")
     resumed = train_mix([songs], held_out, settings, out=halves, resume=True)
     assert resumed.finished
     one, other = weights(tmp_path / "whole.safetensors"), weights(halves)

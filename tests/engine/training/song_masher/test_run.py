@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from engine.checkpoints import load_checkpoint
-from engine.errors import SomeItemsFailed, UsageError
+from engine.errors import MissingDependency, SomeItemsFailed, UsageError
 from engine.library.library import Library
 from engine.mashup.database import MashupDB
 from engine.mashup.generation import MashupExample
@@ -33,6 +34,12 @@ TINY = MasherPlan(
     phase=MasherTraining(MasherConfig("phase", width=4), epochs=2),
     mask=MaskTraining(MaskConfig(width=4, dilations=(1,)), steps=2, batch=1, crop_s=0.3),
 )
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "": load_song_masher,
+    "-phase": load_song_masher,
+    "-mask": load_mask_network,
+}
 
 
 @pytest.fixture
@@ -80,6 +87,11 @@ def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
     stopped = dataclasses.replace(request("parts.safetensors"), minutes=0.1)
     report = run(stopped, unheard, plan=TINY, clock=lambda: float(next(ticks)))
     assert (report.finished, report.steps) == (False, 3)  # one of each
+    for part, load in LOADERS.items():
+        load(tmp_path / f"parts{part}.safetensors")
+        with pytest.raises(MissingDependency, match="-run, not a ") as caught:
+            load(tmp_path / f"parts{part}.resume.safetensors")
+        assert caught.value.code == "checkpoint_kind"
     resumed = run(dataclasses.replace(stopped, minutes=None, resume=True), unheard, plan=TINY)
     assert dict(resumed.metrics) == dict(straight.metrics)
     kinds = {"": "song-masher", "-phase": "song-masher", "-mask": "mash-mask"}
@@ -92,6 +104,9 @@ def test_all_three_go_on_from_the_middle_as_if_they_had_not_stopped(
         for name, tensor in whole.items():
             np.testing.assert_array_equal(tensor, parts[name], err_msg=name)
     assert not list(tmp_path.glob("*.resume.safetensors"))
+    assert not any("already finished" in note for note in resumed.notes)
+    again = run(dataclasses.replace(stopped, resume=True), unheard, plan=TINY)
+    assert any("already finished" in note for note in again.notes)
 
 
 def test_networks_of_another_run_follow_the_first_one(data: Path, tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ def test_from_folders_to_a_checkpoint(data: Path, tmp_path: Path) -> None:
     assert report.steps == 3
     assert {"loss", "top1", "spread"} <= report.metrics.keys()
     assert any("step 3 of 3" in text for text in told)
+    again = run(replace(asked(tmp_path, data), resume=True), unheard, training=TINY)
+    assert (report.notes, len(again.notes)) == ((), 1)
+    assert "already finished" in again.notes[0]
     model = load_stem_jepa(report.checkpoint)
     assert model.config.statistics.mean != -9.453  # measured on these songs
     assert load_checkpoint(report.checkpoint, "stem-jepa").info.data_sha
