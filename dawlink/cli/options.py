@@ -91,7 +91,10 @@ IncludeOwn = Annotated[
     bool, typer.Option("--include-own", help="Let the clip's own song take part.")
 ]
 ClipTempo = Annotated[
-    float | None, typer.Option(metavar="BPM", help="The clip's own tempo, when you know it.")
+    float | None,
+    typer.Option(
+        metavar="BPM", help="The clip's own tempo, when you know it; beats are looked for near it."
+    ),
 ]
 ClipDownbeat = Annotated[
     float | None,
