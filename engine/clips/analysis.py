@@ -32,6 +32,8 @@ from engine.clips.clip import ClipAnalysis, ClipRequest, ClipSource
 from engine.clips.fingerprints import recognise
 from engine.clips.region import (
     LEAST_PICKUP_BEATS,
+    PHRASE_BARS,
+    bars_filled,
     bars_of_region,
     pickup_sounds,
     upbeat_sounds,
@@ -176,13 +178,26 @@ def _bars(
         pickup=pickup,
         bars=request.bars,
     )
+    filled = bars_filled(grid, start_s, end_s, upbeat=upbeat, pickup=pickup)
+    notes = () if request.bars else _rounding(filled, made.bars)
     before_s = float(made.beats_s[0]) - start_s
     if not pickup or before_s * grid.tempo_bpm / 60 < LEAST_PICKUP_BEATS:
-        return made, ()
+        return made, notes
     all_bars = bars_of_region(grid, start_s, end_s, upbeat=upbeat).bars
     return made, (
+        *notes,
         f"The first {before_s:.2f} s sound, but lie before the first bar line and are left out; "
         f"--bars {all_bars + 1} takes them in.",
+    )
+
+
+def _rounding(filled: int, bars: int) -> tuple[str, ...]:
+    """What is said of a clip that is lengthened by more than a bar."""
+    if bars - filled <= 1:
+        return ()
+    return (
+        f"The clip fills {filled} bars and is taken as {bars}, the next multiple of {PHRASE_BARS}; "
+        f"--bars {filled} keeps to what it fills.",
     )
 
 
