@@ -271,7 +271,7 @@ def test_verify_names_what_is_damaged_and_what_is_missing(own: Command) -> None:
     gone = Path(next(iter(missing["paths"].values())))
     gone.unlink()
     ran = own("verify", "--json")
-    refused(ran, 3, "library_damaged", "2 things")
+    refused(ran, 3, "library_damaged", "2 things", "said of each of the problems")
     found = {(p["kind"], p["song_id"], p["path"]) for p in ran.document["problems"]}
     assert found == {
         ("damaged", damaged["song_id"], str(flipped)),
