@@ -219,7 +219,11 @@ class Settings:
         metadata=_setting(_ratio_range(0.25, 4.0), "Slowest and fastest allowed tempo change."),
     )
     bars: int = field(
-        default=0, metadata=_setting(_whole(0, 1024), "Length to fit [bars]; 0: as the clip.")
+        default=0,
+        metadata=_setting(
+            _whole(0, 1024),
+            "Length to fit [bars]; 0: as the clip, 1, 2 or rounded up to a multiple of 4.",
+        ),
     )
     limit: int = field(
         default=10, metadata=_setting(_whole(1, 1000), "How many suggestions are listed.")

@@ -86,7 +86,11 @@ class SuggestOptions:
                 hint="Give the semitones that the DAW applies to the clip.",
                 code="bad_semitones",
             )
-        if not self.roles or len(set(self.roles)) != len(self.roles):
+        if not self.roles:
+            raise UsageError(
+                "No role is named.", hint="Write --roles harmonic,percussion.", code="bad_role"
+            )
+        if len(set(self.roles)) != len(self.roles):
             raise UsageError(
                 "Name each role only once.",
                 hint="Write --roles harmonic,percussion.",

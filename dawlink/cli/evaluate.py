@@ -23,13 +23,20 @@ from dawlink.cli.output import (
     Documented,
     emit_json,
     emit_text,
+    error_fields,
     print_table,
     progress,
 )
 from dawlink.documents import Document
 from dawlink.evaluation_documents import report_document
 from dawlink.settings import Settings
-from engine.errors import DawlinkError, MissingDependency, SomeItemsFailed, UsageError
+from engine.errors import (
+    DawlinkError,
+    MissingDependency,
+    SomeItemsFailed,
+    UnusableInput,
+    UsageError,
+)
 from engine.files import require_writable, write_whole
 from engine.ingest.adding import AddOptions, AddOutcome, add_sources, path_of, plan_all
 from engine.library.place import files_of
@@ -121,12 +128,12 @@ def evaluate(
     were rendered from MIDI one variant of each composition takes part.
     """
     from engine.evaluation.protocols import parse_protocol, rankers_for
-    from engine.training.midi_audio.evaluation import comparable_songs
+    from engine.training.midi_audio.evaluation import comparable_songs, require_split
     from engine.training.midi_audio.index import is_midi_corpus
 
     if limit_songs is not None and limit_songs < 1:
         raise UsageError(
-            f"--limit-songs {limit_songs} leaves no song.", hint="Give 2 or more.", code="bad_limit"
+            f"--limit-songs {limit_songs} leaves no song.", hint="Give 1 or more.", code="bad_limit"
         )
     if not 0 <= seed < 2**63:
         raise UsageError(f"The seed {seed} is not valid.", hint="Give 0 or more.")
@@ -140,6 +147,8 @@ def evaluate(
     settings = _settings(ctx.find_object(Invocation) or invocation(ctx), folders, kept)
     corpora = [folder for folder in folders if is_midi_corpus(folder)]
     others = [folder for folder in folders if folder not in corpora]
+    if split is not None and not corpora:
+        require_split(files_of(settings.library), split)
     songs, failed = _analysed(others, settings, limit_songs)
     if corpora:
         songs += _rendered(corpora, settings, split or "test", limit=limit_songs, seed=seed)
@@ -162,7 +171,9 @@ def evaluate(
     written = _write(report, document, out) if out else []
     error = _failure(failed)
     if json:
-        emit_json({**document, "files": written, "failed": [str(o.path) for o in failed]})
+        found: Document = {"files": written, "failed": [str(o.path) for o in failed]}
+        told = {} if error is None else {"error": error_fields(error)}
+        emit_json({**document, **found, **told})
     else:
         _print(report, written)
     if error is not None:
@@ -183,6 +194,7 @@ def _analysed(
         return [], []
     options = AddOptions(stems=True, jobs=settings.workers)
     plans, failed = plan_all(folders, options)
+    failed += _unreadable(plans, folders)
     plans = [plan for plan in plans if _has_two_roles(plan)][:limit]
     order = {path_of(plan): number for number, plan in enumerate(plans)}
     found: dict[int, str] = {}
@@ -201,6 +213,22 @@ def _analysed(
     if first is not None:
         raise first
     return list(dict.fromkeys(found[number] for number in sorted(found))), failed
+
+
+def _unreadable(plans: Sequence[SourcePlan], named: Sequence[Path]) -> list[AddOutcome]:
+    """Files that are named by themselves, have no stems, and cannot be read either."""
+    from engine.audio.decode import decode
+
+    failed = []
+    for plan in plans:
+        path = path_of(plan)
+        if plan.kind != "song" or path not in named:
+            continue
+        try:
+            decode(path)
+        except UnusableInput as error:
+            failed.append(AddOutcome(path, plan.title, "failed", error=error))
+    return failed
 
 
 def _tell_failed(failed: Sequence[AddOutcome]) -> None:

@@ -69,7 +69,13 @@ SessionKey = Annotated[
 Transpose = Annotated[
     int, typer.Option(metavar="SEMITONES", help="What the DAW already applies to the clip.")
 ]
-Bars = Annotated[int | None, typer.Option(metavar="N", help="Length in bars; default as the clip.")]
+Bars = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Length in bars; default as the clip: 1, 2, or rounded up to a multiple of 4.",
+    ),
+]
 Roles = Annotated[
     str, typer.Option(metavar="ROLES", help="One stem of each role in every suggestion.")
 ]
@@ -91,7 +97,10 @@ IncludeOwn = Annotated[
     bool, typer.Option("--include-own", help="Let the clip's own song take part.")
 ]
 ClipTempo = Annotated[
-    float | None, typer.Option(metavar="BPM", help="The clip's own tempo, when you know it.")
+    float | None,
+    typer.Option(
+        metavar="BPM", help="The clip's own tempo, when you know it; beats are looked for near it."
+    ),
 ]
 ClipDownbeat = Annotated[
     float | None,

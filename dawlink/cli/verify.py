@@ -53,6 +53,6 @@ def _failure(problems: Sequence[Problem]) -> SomeItemsFailed | None:
     things = "thing in the library is" if serious == 1 else "things in the library are"
     return SomeItemsFailed(
         f"{serious} {things} damaged or missing.",
-        hint="Do what the lines above say, and check again.",
+        hint="Do what is said of each of the problems, and check again.",
         code="library_damaged",
     )

@@ -3,8 +3,9 @@
 What the beat map rests on, in this order: the DAW's own map of a warped clip, which is taken as it
 is; a person's tempo and downbeat; the beat map of the
 library's song that the clip is cut from; the tempo in the file's name; the tracker, helped by the
-session's tempo when the voice alone leaves it unsure. What was analysed is kept (see
-:mod:`engine.clips.cache`).
+session's tempo when the voice alone leaves it unsure. A tempo that a person states is the clip's,
+also where its beats, which are looked for near it, lie a little apart. What was analysed is kept
+(see :mod:`engine.clips.cache`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from engine.clips.clip import ClipAnalysis, ClipRequest, ClipSource
 from engine.clips.fingerprints import recognise
 from engine.clips.region import (
     LEAST_PICKUP_BEATS,
+    PHRASE_BARS,
+    bars_filled,
     bars_of_region,
     pickup_sounds,
     upbeat_sounds,
@@ -136,7 +139,7 @@ def _analyse(
         end_s=end_s,
         grid=bars,
         bars=bars.bars,
-        tempo_bpm=bars.tempo_bpm,
+        tempo_bpm=_tempo_bpm(request, bars),
         key=_key(request, waveform, peaks, sources, library),
         tuning_cents=tuning,
         rows=rows,
@@ -148,6 +151,14 @@ def _analyse(
         notes=notes,
         metre_known=mapped.metre_known,
     )
+
+
+def _tempo_bpm(request: ClipRequest, bars: BeatGrid) -> float:
+    """The stated tempo in the octave in which the bars are counted; theirs where none is stated."""
+    stated = request.tempo_bpm
+    if stated is None or request.beat_map is not None:
+        return bars.tempo_bpm
+    return float(stated * 2.0 ** round(float(np.log2(bars.tempo_bpm / stated))))
 
 
 def _bars(
@@ -167,13 +178,26 @@ def _bars(
         pickup=pickup,
         bars=request.bars,
     )
+    filled = bars_filled(grid, start_s, end_s, upbeat=upbeat, pickup=pickup)
+    notes = () if request.bars else _rounding(filled, made.bars)
     before_s = float(made.beats_s[0]) - start_s
     if not pickup or before_s * grid.tempo_bpm / 60 < LEAST_PICKUP_BEATS:
-        return made, ()
+        return made, notes
     all_bars = bars_of_region(grid, start_s, end_s, upbeat=upbeat).bars
     return made, (
+        *notes,
         f"The first {before_s:.2f} s sound, but lie before the first bar line and are left out; "
         f"--bars {all_bars + 1} takes them in.",
+    )
+
+
+def _rounding(filled: int, bars: int) -> tuple[str, ...]:
+    """What is said of a clip that is lengthened by more than a bar."""
+    if bars - filled <= 1:
+        return ()
+    return (
+        f"The clip fills {filled} bars and is taken as {bars}, the next multiple of {PHRASE_BARS}; "
+        f"--bars {filled} keeps to what it fills.",
     )
 
 
@@ -262,7 +286,7 @@ def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float 
     stated, metre = request.tempo_bpm or named, request.beats_per_bar
     found = track_clip(waveform, tempo_hint_bpm=stated, beats_per_bar=metre)
     method = "person" if request.tempo_bpm else "name" if named else found.tracker
-    notes: tuple[str, ...] = ()
+    notes = _apart(found.grid, request.tempo_bpm)
     if not stated and not found.clear and session_tempo_bpm:
         found = track_clip(
             waveform, tempo_hint_bpm=session_tempo_bpm, exact=True, beats_per_bar=metre
@@ -281,6 +305,16 @@ def _tracked(request: ClipRequest, waveform: Waveform, session_tempo_bpm: float 
         )
     moved = replace(heard, beats_s=heard.beats_s + request.start_s)
     return _Mapped(moved, method, notes, metre_known=metre is not None)
+
+
+def _apart(grid: BeatGrid, stated_bpm: float | None) -> tuple[str, ...]:
+    """What is said of beats that were found at another tempo than the stated one."""
+    if stated_bpm is None or abs(grid.tempo_bpm / stated_bpm - 1) <= _SAME_TEMPO:
+        return ()
+    return (
+        f"The clip's beats were found at {grid.tempo_bpm:.1f} BPM and are brought to the stated "
+        f"{stated_bpm:g} BPM; with --clip-downbeat too they are taken exactly as stated.",
+    )
 
 
 def _counted(grid: BeatGrid, stated_metre: int | None) -> str:

@@ -29,7 +29,7 @@ from engine.theory import Key
 
 __all__ = ["ClipCache", "cache_name"]
 
-_LAYOUT: Final = 10
+_LAYOUT: Final = 11
 #: A clip of 64 bars takes about 100 kB [bytes].
 _MOST_ON_DISK: Final = 128 << 20
 _MOST_IN_MEMORY: Final = 64

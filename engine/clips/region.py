@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from engine.grid import SLACK_BEATS, BeatGrid
 __all__ = [
     "LEAST_PICKUP_BEATS",
     "OVERHANG_BEATS",
+    "PHRASE_BARS",
+    "bars_filled",
     "bars_of_region",
     "is_whole_bars",
     "pickup_sounds",
@@ -34,6 +36,8 @@ _BREATH: Final = 0.1
 _NOTE: Final = 0.3
 #: A region this close to whole bars is meant to be whole bars [beats].
 WHOLE_BARS_BEATS: Final = 0.02
+#: More than two bars are rounded up to a multiple of so many.
+PHRASE_BARS: Final = 4
 
 
 def bars_of_region(
@@ -57,6 +61,32 @@ def bars_of_region(
         bars: how many bars to take; counted when None.
     """
     bar = grid.beats_per_bar
+    span = _span(grid, start_s, end_s, upbeat=upbeat, pickup=pickup, bars=bars)
+    count = bars or _whole_phrases(span.bars)
+    beats = np.arange(span.first * bar, (span.first + count) * bar + 1, dtype=np.float64)
+    return replace(grid, beats_s=grid.time_at(beats))
+
+
+def bars_filled(
+    grid: BeatGrid, start_s: float, end_s: float, *, upbeat: bool, pickup: bool = False
+) -> int:
+    """How many bars :func:`bars_of_region` counts before it rounds them up to whole phrases."""
+    return _span(grid, start_s, end_s, upbeat=upbeat, pickup=pickup, bars=None).bars
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Number of the first bar that a region fills, and how many it fills, at least one."""
+
+    first: int
+    bars: int
+
+
+def _span(
+    grid: BeatGrid, start_s: float, end_s: float, *, upbeat: bool, pickup: bool, bars: int | None
+) -> _Span:
+    """See :func:`bars_of_region`."""
+    bar = grid.beats_per_bar
     start, end = grid.beat_at(start_s), grid.beat_at(end_s)
     first = int(np.ceil(start / bar - OVERHANG_BEATS / bar))
     before = first * bar - start
@@ -65,9 +95,7 @@ def bars_of_region(
     pickup = pickup and before >= LEAST_PICKUP_BEATS and (bars > count if bars else not loop)
     if pickup or (upbeat and before >= LEAST_UPBEAT_BEATS):
         first, count = first - 1, count + 1
-    count = bars or _whole_phrases(count)
-    beats = np.arange(first * bar, (first + count) * bar + 1, dtype=np.float64)
-    return replace(grid, beats_s=grid.time_at(beats))
+    return _Span(first, max(count, 1))
 
 
 def upbeat_sounds(waveform: Waveform, region_start_s: float, downbeat_s: float) -> bool:
@@ -106,6 +134,5 @@ def is_whole_bars(beats: float, bar: int, within: float = WHOLE_BARS_BEATS) -> b
 
 
 def _whole_phrases(bars: int) -> int:
-    """Up to two bars as they are, then multiples of four."""
-    bars = max(bars, 1)
-    return bars if bars <= 2 else -(-bars // 4) * 4
+    """Up to two bars as they are, then multiples of :data:`PHRASE_BARS`."""
+    return bars if bars <= 2 else -(-bars // PHRASE_BARS) * PHRASE_BARS

@@ -41,7 +41,7 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
     ``folders`` are looked through for trained checkpoints.
 
     Raises:
-        UsageError: no such model, or one named twice.
+        UsageError: no such model, none, or one named twice.
         MissingDependency: a named model has no trained checkpoint here, or one that is there is
             damaged, newer or of another network.
     """
@@ -49,7 +49,13 @@ def rankers_for(names: str | None, *, folders: Sequence[Path] = ()) -> tuple[Ran
 
     if names is not None:
         wanted = names.replace(",", " ").split()
-        if not wanted or len(set(wanted)) != len(wanted):
+        if not wanted:
+            raise UsageError(
+                "--models names no model.",
+                hint="Write --models automashupper,random, or leave it out for all that are there.",
+                code="bad_model",
+            )
+        if len(set(wanted)) != len(wanted):
             raise UsageError(
                 f"{names!r} does not name every model once.",
                 hint="Write --models automashupper,random.",

@@ -18,6 +18,7 @@ from engine.analysis.tempo import hints_from_name
 from engine.audio.waveform import Waveform
 from engine.errors import UsageError
 from engine.grid import BeatGrid
+from engine.ingest.silence import still_true
 from engine.library.library import Library
 from engine.library.rows import Correction, SongRow
 from engine.theory import Key, Role
@@ -59,13 +60,15 @@ def analyse_again(library: Library, song_id: str, *, name: str) -> SongRow:
         UsageError: no such song.
         LibraryUnusable, UnwritableOutput: see :class:`Library`.
     """
+    song = library.song(song_id)
     analysis = analyse_with_corrections(
         _stored_stems(library, song_id),
         library.corrections(song_id),
-        loop=library.song(song_id).kind == "loop",
+        loop=song.kind == "loop",
         name=name,
     )
-    return library.replace_analysis(song_id, analysis)
+    notes = (*analysis.notes, *still_true(song.notes))
+    return library.replace_analysis(song_id, replace(analysis, notes=notes))
 
 
 def correct_song(library: Library, song_id: str, corrections: Sequence[Correction]) -> SongRow:
@@ -115,7 +118,14 @@ def _corrected(
     if fields & {"tempo", "half", "double"}:
         tempo = replace(tempo, bpm=grid.tempo_bpm, confidence=1.0, hypotheses=())
     after = analyse_song(stems, grid=grid, key=key.key)
-    return replace(after, key=key, tempo=tempo, tracker=tracker, tracked_on=before.tracked_on)
+    return replace(
+        after,
+        key=key,
+        tempo=tempo,
+        tracker=tracker,
+        tracked_on=before.tracked_on,
+        notes=(*after.notes, *still_true(before.notes)),
+    )
 
 
 def _at_tempo(grid: BeatGrid, bpm: float) -> BeatGrid:

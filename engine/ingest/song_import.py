@@ -8,7 +8,7 @@ music is applied to the fresh analysis.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from engine.clips.fingerprints import remember_voice
 from engine.errors import UnusableInput, UsageError
 from engine.ingest import SourcePlan, role_of, sum_files
 from engine.ingest.corrections import analyse_again, analyse_with_corrections
+from engine.ingest.silence import silence_note
 from engine.library.blobs import audio_key
 from engine.library.library import Library
 from engine.library.rows import (
@@ -76,7 +77,8 @@ def import_song(
     sources = _sources(plan, shas)
     if plan.kind == "song":
         return _import_mix(plan, sources, library, separator)
-    stems = audible_stems(plan)
+    heard = _heard(plan)
+    stems = heard.audible
     longest = max(stems.values(), key=lambda stem: stem.duration_s)
     require_length(
         longest, LEAST_STEM_S if plan.kind == "stem" else LEAST_SONG_S, plan.files[0].path
@@ -86,7 +88,16 @@ def import_song(
         kind = "loop" if longest.duration_s <= LONGEST_LOOP_S else "stem"
     stored = {role: library.store_audio(stem) for role, stem in _with_sums(stems).items()}
     song_id = song_id_for(kind, content_of_stems((r, s.sha) for r, s in stored.items()))
-    return _finish(plan, sources, library, song_id=song_id, kind=kind, stems=stems, stored=stored)
+    return _finish(
+        plan,
+        sources,
+        library,
+        song_id=song_id,
+        kind=kind,
+        stems=stems,
+        stored=stored,
+        silent=heard.silent,
+    )
 
 
 def _import_mix(
@@ -134,6 +145,7 @@ def _finish(
     stored: Mapping[Role, StoredAudio],
     separator: str = "",
     content_sha: str = "",
+    silent: tuple[Role, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Imported:
     """Analyse and store what is not in yet."""
@@ -143,6 +155,7 @@ def _finish(
     analysis = analyse_with_corrections(
         stems, library.corrections(song_id), loop=kind == "loop", name=_telling_name(plan)
     )
+    analysis = replace(analysis, notes=(*analysis.notes, *_silence(plan, silent)))
     added = library.add_or_find(
         NewSong(
             title=plan.title,
@@ -210,25 +223,45 @@ def _sum(first: Waveform, second: Waveform) -> Waveform:
     return Waveform(total, first.sample_rate)
 
 
-def audible_stems(plan: SourcePlan) -> dict[Role, Waveform]:
+def audible_stems(plan: SourcePlan) -> Mapping[Role, Waveform]:
     """What a library would hold of a source with stems, but for sums: those that sound, by role.
 
     Raises:
         UnusableInput: a file cannot be read, or none of the stems sounds.
     """
+    return _heard(plan).audible
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """The stems that sound, and the roles of those that do not."""
+
+    audible: Mapping[Role, Waveform]
+    silent: tuple[Role, ...]
+
+
+def _heard(plan: SourcePlan) -> _Heard:
+    """See :func:`audible_stems`."""
     path = plan.files[0].path
     audible: dict[Role, Waveform] = {}
-    silent: UnusableInput | None = None
+    silent: dict[Role, UnusableInput] = {}
     for role, stem in _stems_of(plan).items():
         try:
             require_sound(stem, path)
         except UnusableInput as error:
-            silent = error
+            silent[role] = error
         else:
             audible[role] = stem
     if not audible:
-        raise silent or UnusableInput(f"{path} has no stems.", code="no_stems")
-    return audible
+        raise next(iter(silent.values()), UnusableInput(f"{path} has no stems.", code="no_stems"))
+    return _Heard(audible, tuple(silent))
+
+
+def _silence(plan: SourcePlan, silent: tuple[Role, ...]) -> tuple[str, ...]:
+    """One note for every file of the silent roles; of a stem file, for every role."""
+    if plan.kind == "stem-mp4":
+        return tuple(silence_note(f"The stem {role}") for role in silent)
+    return tuple(silence_note(f.path.name) for f in plan.files if _stored(f.role) in silent)
 
 
 def _known_by_files(shas: Mapping[Path, str], library: Library, plan: SourcePlan) -> str:

@@ -45,7 +45,10 @@ def unknown_id(session: Session, text: str, kind: IdKind | None) -> UsageError:
     close = difflib.get_close_matches(
         text.lower(), _ids(session, kind), n=_SHOWN, cutoff=_CLOSE
     ) or _ids_by_title(session, text, kind)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "`dawlink list` shows the ids."
+    shown = "`dawlink list` shows the ids."
+    if kind == "stem":
+        shown = "`dawlink suggest` shows ids of stems, and `dawlink show` those of one song."
+    hint = f"Did you mean {' or '.join(close)}?" if close else shown
     return UsageError(
         f"There is no {kind or 'song or stem'} {text!r} in the library.",
         hint=hint,

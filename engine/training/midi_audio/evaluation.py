@@ -7,16 +7,17 @@ wrong ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
+from engine.errors import UsageError
 from engine.training.midi_audio.corpus import CorpusOptions, render_corpus
 from engine.training.midi_audio.listing import read_listing
 from engine.training.midi_corpus import Split
 from engine.training.requests import Tell
 
-__all__ = ["EVALUATION_S", "comparable_songs", "rendered_songs"]
+__all__ = ["EVALUATION_S", "comparable_songs", "rendered_songs", "require_split"]
 
 #: Length of a rendered stretch: the windows of every protocol fit into it several times [s].
 EVALUATION_S: Final = 64.0
@@ -69,7 +70,12 @@ def comparable_songs(
             their own.
         library: the folder.
         split: leaves out rendered songs of other splits; all take part when None.
+
+    Raises:
+        UsageError: none of the songs was rendered from a corpus and is of ``split``.
     """
+    if split is not None:
+        require_split(library, split, song_ids)
     listed = {song.song_id: song for song in read_listing(library)}
     found: dict[str, str] = {}
     for song_id in song_ids:
@@ -79,3 +85,28 @@ def comparable_songs(
         elif song.is_current and split in (None, song.split):
             found.setdefault(f"group {song.group}", song_id)
     return list(found.values())
+
+
+def require_split(library: Path, split: Split, song_ids: Container[str] | None = None) -> None:
+    """Refuse a split that no song is of: other songs would be taken for that part of a corpus.
+
+    Args:
+        library: the folder.
+        split: asked for.
+        song_ids: the songs that take part; all of the library when None.
+
+    Raises:
+        UsageError: no song that was rendered from a corpus is of it.
+    """
+    for song in read_listing(library):
+        if (
+            song.is_current
+            and song.split == split
+            and (song_ids is None or song.song_id in song_ids)
+        ):
+            return
+    raise UsageError(
+        f"--split {split} does not apply: none of these songs is of that part of a MIDI corpus.",
+        hint="Leave --split out, or give a folder of MIDI songs as --data.",
+        code="bad_split",
+    )

@@ -203,6 +203,24 @@ def test_stems_makes_one_song_of_names_that_tell_nothing(dawlink: Command, tmp_p
     assert {stem["role"] for stem in stems} == {"drums", "other", "harmonic"}
 
 
+def test_a_silent_stem_is_left_out_and_named(dawlink: Command, tmp_path: Path) -> None:
+    """Also in what the library keeps, whatever is corrected later."""
+    folder = tmp_path / "song"
+    write(folder / "vocals.wav", music() * 0)
+    write(folder / "drums.wav", drum_part())
+    write(folder / "bass.wav", music(tone_hz=55))
+    ran = dawlink("add", folder, "--json")
+    (item,) = ran.items
+    note = "vocals.wav is silent and was left out."
+    assert item["notes"] == [note]
+    assert note in ran.err
+    assert dawlink("show", item["song_id"], "--json").document["notes"] == [note]
+    assert dawlink("set", item["song_id"], "--double", "--json").code == 0
+    shown = dawlink("show", item["song_id"], "--json").document
+    assert shown["notes"] == [note]
+    assert {stem["role"] for stem in shown["stems"]} == {"bass", "drums", "harmonic"}
+
+
 def test_a_stem_file_is_a_multitrack_song_without_its_master(
     dawlink: Command, tmp_path: Path
 ) -> None:
@@ -222,6 +240,9 @@ def test_a_stem_file_is_a_multitrack_song_without_its_master(
         "bass", "drums", "harmonic", "other", "vocals",
     ]  # fmt: skip
     assert dawlink("add", path, "--json").items[0]["status"] == "present"
+    path = write_aac(tmp_path / "Instrumental.stem.mp4", music(), *parts[:3], 0 * parts[3])
+    (item,) = dawlink("add", path, "--json").items
+    assert item["notes"] == ["The stem vocals is silent and was left out."]
 
 
 def test_one_file_may_be_a_stem_of_several_roles(dawlink: Command, tmp_path: Path) -> None:

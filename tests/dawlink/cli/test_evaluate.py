@@ -105,7 +105,7 @@ def test_a_bad_folder_is_named_and_the_others_are_compared(
         *("evaluate", "--protocol", "huang", "--models", "random", "--cache", tmp_path / "cache"),
         *("--data", music.songs, "--data", bad, "--json"),
     )
-    assert ran.code == 3, ran
+    refused(ran, 3, "some_failed", "1 of the songs")
     assert len(ran.document["songs"]) == 3
     assert ran.document["failed"] == [str(bad)]
     assert "bad song" in ran.err or "vocals.wav" in ran.err or "drums.wav" in ran.err
@@ -115,6 +115,27 @@ def test_one_bad_folder_is_named_once(dawlink: Command, tmp_path: Path) -> None:
     ran = dawlink("evaluate", "--data", tmp_path / "nowhere", "--cache", tmp_path, "--json")
     refused(ran, 6, "missing", "nowhere")
     assert ran.err.count("does not exist") == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_as_add_names_it(
+    dawlink: Command, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.wav"
+    text.write_text("Dear diary,\n" * 500)
+    ran = dawlink("evaluate", "--data", text, "--cache", tmp_path, "--json")
+    refused(ran, 6, "not_audio", "text.wav is not an audio file that can be read")
+    assert ran.err.count("text.wav") == 1
+
+
+def test_songs_without_a_corpus_are_of_no_split(
+    music: Music, dawlink: Command, tmp_path: Path
+) -> None:
+    """It is said before anything is analysed."""
+    ran = dawlink(
+        "evaluate", "--data", music.songs, "--split", "test", "--cache", tmp_path, "--json"
+    )
+    refused(ran, 2, "bad_split", "--split test does not apply")
+    assert not (tmp_path / "library").exists()
 
 
 def test_one_song_has_no_interval(own: Command, music: Music, tmp_path: Path) -> None:
@@ -139,7 +160,10 @@ def test_the_number_of_songs_can_be_limited(filled: Command, tmp_path: Path) -> 
     [
         (("--protocol", "listening"), 2, "bad_protocol", "retrieval"),
         (("--models", "nonesuch"), 2, "bad_model", "automashupper"),
-        (("--limit-songs", "0"), 2, "bad_limit", "2"),
+        (("--models", ""), 2, "bad_model", "names no model"),
+        (("--models", "fit,fit"), 2, "bad_model", "once"),
+        (("--split", "val"), 2, "bad_split", "Leave --split out"),
+        (("--limit-songs", "0"), 2, "bad_limit", "Give 1 or more"),
         (("--seed", "-1"), 2, "usage", "-1"),
         (("--seed", str(2**64)), 2, "usage", "seed"),
         (("--out", "/dev/null/tables", "--data", "/nowhere"), 7, "unwritable", "null/tables can"),

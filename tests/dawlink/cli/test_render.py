@@ -225,7 +225,7 @@ def test_a_gain_moves_a_whole_stem(filled: Command, music: Music, tmp_path: Path
         (["--format", "mp3"], "bad_setting", "wav, flac"),
         (["--bit-depth", "8"], "bad_setting", "16, 24, 32f"),
         (["--format", "flac", "--bit-depth", "32f"], "bad_bit_depth", "--bit-depth 24"),
-        (["--stems", "snone"], "unknown_id", "snone"),
+        (["--stems", "snone"], "unknown_id", "`dawlink suggest` shows ids of stems"),
         (["--stems", ","], "usage", "--stems"),
         (["--tempo", "0"], "bad_tempo", "20..400"),
         (["--key", "H"], "bad_key", "H"),

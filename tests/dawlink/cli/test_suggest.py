@@ -168,7 +168,7 @@ def test_keys_are_read_as_musicians_write_them(
         (["--bars", "0"], "bad_bars", "1..1024"),
         (["--start", "5", "--end", "3"], "bad_region", "5 s to 3 s"),
         (["--start", "nan"], "bad_region", "its end"),
-        (["--roles", ""], "bad_role", "harmonic"),
+        (["--roles", ""], "bad_role", "No role is named"),
         (["--roles", "drums,drums"], "bad_role", "once"),
         (["--roles", "drums,percussion"], "bad_role", "one role"),
         (["--roles", "mix"], "bad_role", "mix"),

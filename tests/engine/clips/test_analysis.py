@@ -72,6 +72,40 @@ def test_a_stated_metre_is_no_guess(voice: Path, library: Library) -> None:
     assert not analyse_clip(stated, library).metre_known
 
 
+@pytest.fixture
+def nearby(voice: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A voice whose pulse lies 2 % under any tempo that is stated."""
+
+    class Nearby:
+        name = "nearby"
+
+        def track(self, waveform: Waveform, *, tempo_hint_bpm: float | None = None) -> TrackedBeats:
+            assert tempo_hint_bpm is not None
+            beats_s = np.arange(0.0, SECONDS, 60 / (0.98 * tempo_hint_bpm))
+            return as_tracked(beats_s, metre=4, seconds=SECONDS)
+
+    monkeypatch.setattr(engine.analysis.clip, "default_tracker", Nearby)
+    return voice
+
+
+def test_a_stated_tempo_is_the_clips_though_its_beats_lie_apart(
+    nearby: Path, library: Library
+) -> None:
+    found = analyse_clip(ClipRequest(nearby, tempo_bpm=100.0, bars=4), library)
+    assert (found.tempo_bpm, found.method) == (100.0, "person")
+    assert found.grid.tempo_bpm == pytest.approx(98.0, abs=0.1)  # and they are warped from there
+    (note,) = found.notes
+    assert "found at 98.0 BPM" in note
+    assert "the stated 100 BPM" in note
+    exact = analyse_clip(ClipRequest(nearby, tempo_bpm=100.0, downbeat_s=0.0, bars=4), library)
+    assert (exact.grid.tempo_bpm, exact.notes) == (pytest.approx(100.0), ())
+
+
+def test_a_stated_tempo_is_counted_in_the_sessions_octave(nearby: Path, library: Library) -> None:
+    request = ClipRequest(nearby, tempo_bpm=60.0, bars=4)
+    assert analyse_clip(request, library, session_tempo_bpm=118.0).tempo_bpm == 120.0
+
+
 @needs_recordings
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "tempo_bpm"), [(1, 180.0), (10, 120.0), (10, 100.0)])

@@ -101,7 +101,7 @@ def test_notes_at_the_edges_are_told_from_breath() -> None:
 @pytest.mark.parametrize(
     ("asked", "bars", "kept", "note"),
     [
-        ({}, 8, True, ""),
+        ({}, 8, True, "fills 5 bars and is taken as 8"),
         ({"bars": 5}, 5, True, ""),
         ({"bars": 4}, 4, False, "first 0.12 s sound"),
         ({"end_s": 8.0}, 4, False, "--bars 5"),
@@ -119,6 +119,24 @@ def test_a_sung_pickup_is_kept_or_named(
     assert (found.downbeat_s < 0) == kept
     assert note in " ".join(found.notes)
     assert bool(found.notes) == bool(note)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bars", "filled"), [(4.0, 2, 2), (6.0, 4, 3), (9.0, 8, 5), (14.0, 8, 7)]
+)
+def test_a_clip_that_is_lengthened_by_more_than_a_bar_says_so(
+    seconds: float, bars: int, filled: int, tmp_path: Path
+) -> None:
+    sound = clicks(np.arange(0.0, seconds, 0.5), seconds)  # a bar is two seconds
+    soundfile.write(tmp_path / "voice.wav", sound.samples.T, RATE)
+    request = ClipRequest(tmp_path / "voice.wav", tempo_bpm=120.0, downbeat_s=0.0)
+    with Library.open(tmp_path / "library") as library:
+        found = analyse_clip(request, library)
+        kept = analyse_clip(replace(request, bars=filled), library)
+    assert (found.bars, kept.bars) == (bars, filled)
+    told = [note for note in found.notes if f"--bars {filled}" in note]
+    assert len(told) == (bars - filled > 1)
+    assert not any("multiple" in note for note in kept.notes)
 
 
 def test_upbeats_are_heard() -> None:

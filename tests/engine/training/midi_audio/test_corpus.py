@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.audio.decode import decode
-from engine.errors import LibraryUnusable, MissingDependency, UnusableInput
+from engine.errors import LibraryUnusable, MissingDependency, UnusableInput, UsageError
 from engine.library.library import Library
 from engine.theory import STORED_ROLES, Key
 from engine.training.material import open_material, split_songs
@@ -210,7 +210,9 @@ def test_variants_of_one_composition_never_meet(corpus: Path, tmp_path: Path) ->
     kept = comparable_songs(ids, library)
     assert len(kept) == 2
     assert sorted(groups_of(library)[song] for song in kept) == ["one", "two"]
-    assert comparable_songs([*ids, "gforeign"], library, "val") == ["gforeign"]
+    assert comparable_songs([*ids, "gforeign"], library, "train") == [*kept, "gforeign"]
+    with pytest.raises(UsageError, match="--split val does not apply"):
+        comparable_songs([*ids, "gforeign"], library, "val")
     (library / LISTING_NAME).write_text("song_id\nx\n", encoding="utf-8")
     with pytest.raises(LibraryUnusable):
         read_listing(library)
