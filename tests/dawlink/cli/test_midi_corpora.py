@@ -9,10 +9,9 @@ import pytest
 
 from engine.training import deadline
 from engine.training.midi_audio.listing import read_listing
-from engine.training.midi_audio.synth import find_soundfonts
 from engine.training.requests import Tell, TrainReport, TrainRequest
 from tests.dawlink.cli.running import Command, refused
-from tests.engine.training.midi_audio.midi import needs_fluidsynth, write_corpus
+from tests.engine.training.midi_audio.midi import needs_fluidsynth, quick_rendering, write_corpus
 
 
 @pytest.fixture
@@ -27,10 +26,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("f.mid", "five", "test"),
     ]
     write_corpus(tmp_path / "corpus", rows)
-    smallest = min(find_soundfonts(), key=lambda font: font.stat().st_size)
-    (tmp_path / "fonts").mkdir()
-    (tmp_path / "fonts" / smallest.name).symlink_to(smallest)
-    monkeypatch.setenv("DAWLINK_SOUNDFONTS", str(tmp_path / "fonts"))
+    quick_rendering(tmp_path / "fonts", monkeypatch)
     monkeypatch.setenv("DAWLINK_JOBS", "1")
     return tmp_path / "corpus"
 

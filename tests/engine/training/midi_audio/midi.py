@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mido
 import pytest
 
 from engine.errors import MissingDependency
+from engine.training.midi_audio.songs import MidiSource, RenderedSong, render_song
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
 
-__all__ = ["BARS", "UNREADABLE", "needs_fluidsynth", "write_corpus", "write_index", "write_song"]
+__all__ = [
+    "BARS",
+    "UNREADABLE",
+    "needs_fluidsynth",
+    "quick_rendering",
+    "write_corpus",
+    "write_index",
+    "write_song",
+]
 
 BARS = 12
 
@@ -48,6 +59,27 @@ def _missing() -> str:
 
 
 needs_fluidsynth = pytest.mark.skipif(bool(_missing()), reason=_missing() or "all there")
+
+
+#: What was rendered in this process, by all that decides how it sounds.
+_RENDERED: dict[tuple[object, ...], RenderedSong] = {}
+
+
+def quick_rendering(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One small soundfont, since a large one takes seconds to load; and no song rendered twice."""
+    smallest = min(find_soundfonts(), key=lambda font: font.stat().st_size)
+    folder.mkdir()
+    (folder / smallest.name).symlink_to(smallest)
+    monkeypatch.setenv("DAWLINK_SOUNDFONTS", str(folder))
+
+    def once(source: MidiSource, soundfonts: Sequence[Path], **how: object) -> RenderedSong:
+        named = replace(source, path=Path(hashlib.sha256(source.path.read_bytes()).hexdigest()))
+        key = (named, *(font.name for font in soundfonts), *sorted(how.items()))
+        if key not in _RENDERED:
+            _RENDERED[key] = render_song(source, soundfonts, **how)  # type: ignore[arg-type]
+        return _RENDERED[key]
+
+    monkeypatch.setattr("engine.training.midi_audio.corpus.render_song", once)
 
 
 def write_song(

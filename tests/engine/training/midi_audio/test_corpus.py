@@ -33,6 +33,7 @@ from engine.training.midi_audio.training import rendered_request
 from engine.training.requests import TrainRequest
 from tests.engine.training.midi_audio.midi import (
     needs_fluidsynth,
+    quick_rendering,
     write_corpus,
     write_index,
     write_song,
@@ -50,14 +51,9 @@ PLAIN = Realism(sung=0.0, formant=1.0, choir=0.0, codec=0.0)
 
 
 @pytest.fixture(autouse=True)
-def _one_small_soundfont(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large one takes seconds to load for every stem."""
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.suppress(MissingDependency):
-        smallest = min(find_soundfonts(), key=lambda font: font.stat().st_size)
-        folder = tmp_path / "soundfonts"
-        folder.mkdir()
-        (folder / smallest.name).symlink_to(smallest)
-        monkeypatch.setenv("DAWLINK_SOUNDFONTS", str(folder))
+        quick_rendering(tmp_path / "soundfonts", monkeypatch)
 
 
 @pytest.fixture
