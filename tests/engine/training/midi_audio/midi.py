@@ -12,6 +12,7 @@ import mido
 import pytest
 
 from engine.errors import MissingDependency
+from engine.training.midi_audio.recipe import Realism
 from engine.training.midi_audio.songs import MidiSource, RenderedSong, render_song
 from engine.training.midi_audio.synth import find_fluidsynth, find_soundfonts
 
@@ -72,11 +73,20 @@ def quick_rendering(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / smallest.name).symlink_to(smallest)
     monkeypatch.setenv("DAWLINK_SOUNDFONTS", str(folder))
 
-    def once(source: MidiSource, soundfonts: Sequence[Path], **how: object) -> RenderedSong:
+    def once(
+        source: MidiSource,
+        soundfonts: Sequence[Path],
+        *,
+        seed: int,
+        seconds: float | None,
+        realism: Realism,
+    ) -> RenderedSong:
         named = replace(source, path=Path(hashlib.sha256(source.path.read_bytes()).hexdigest()))
-        key = (named, *(font.name for font in soundfonts), *sorted(how.items()))
+        key = (named, *(font.name for font in soundfonts), seed, seconds, realism)
         if key not in _RENDERED:
-            _RENDERED[key] = render_song(source, soundfonts, **how)  # type: ignore[arg-type]
+            _RENDERED[key] = render_song(
+                source, soundfonts, seed=seed, seconds=seconds, realism=realism
+            )
         return _RENDERED[key]
 
     monkeypatch.setattr("engine.training.midi_audio.corpus.render_song", once)
